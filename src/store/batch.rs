@@ -1,0 +1,131 @@
+//! What one commit writes, atomically.
+
+use crate::{
+    Pos,
+    codec::{Encode, Encoder},
+    tables::{Family, Table},
+};
+
+/// Writes, the conditions they hang on, and what to do once they are kept.
+///
+/// A batch is built in memory by its owner and handed to [`Store::queue`](crate::Store::queue). Positions made
+/// with [`Pos::unassigned`] in its keys and values become real ones at that moment.
+#[derive(Default)]
+pub struct Batch {
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) positions: u16,
+    pub(crate) relaxed: bool,
+    pub(crate) after: Vec<Box<dyn FnOnce(Pos) + Send>>,
+}
+
+/// A key or a value, with the places where a position goes.
+#[derive(Debug, Default)]
+pub(crate) struct Cell {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stamps: Vec<(u32, u16)>,
+}
+
+impl Cell {
+    pub(crate) fn key<T: Table>(key: &impl Encode) -> Self {
+        let mut encoder = Encoder::default();
+        encoder.u8(T::PREFIX);
+        key.encode(&mut encoder);
+        encoder.into()
+    }
+
+    fn value(value: &(impl Encode + ?Sized)) -> Self {
+        let mut encoder = Encoder::default();
+        value.encode(&mut encoder);
+        encoder.into()
+    }
+}
+
+impl From<Encoder> for Cell {
+    fn from(encoder: Encoder) -> Self {
+        Self { bytes: encoder.bytes, stamps: encoder.stamps }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Operation {
+    Put { family: Family, key: Cell, value: Cell },
+    Delete { family: Family, key: Cell },
+    /// From `from` up to but without `to`.
+    DeleteRange { family: Family, from: Vec<u8>, to: Vec<u8> },
+}
+
+#[derive(Debug)]
+pub(crate) enum Guard {
+    Absent { family: Family, key: Vec<u8> },
+    Equals { family: Family, key: Vec<u8>, value: Vec<u8> },
+}
+
+impl Batch {
+    /// An empty one, with one position.
+    pub fn new() -> Self {
+        Self { positions: 1, ..Self::default() }
+    }
+
+    /// Sets how many positions the batch takes; [`Pos::unassigned`] counts from 0 up to this.
+    pub fn set_positions(&mut self, count: u16) {
+        self.positions = count.max(1);
+    }
+
+    /// Writes a row.
+    pub fn put<T: Table>(&mut self, key: &T::Key, value: &T::Value) {
+        let operation = Operation::Put { family: T::FAMILY, key: Cell::key::<T>(key), value: Cell::value(value) };
+        self.operations.push(operation);
+    }
+
+    /// Removes a row, if it is there.
+    pub fn delete<T: Table>(&mut self, key: &T::Key) {
+        self.operations.push(Operation::Delete { family: T::FAMILY, key: Cell::key::<T>(key) });
+    }
+
+    /// Removes every row whose key begins with `prefix`, a leading part of the table's key.
+    pub fn delete_prefix<T: Table>(&mut self, prefix: &impl Encode) {
+        let from = Cell::key::<T>(prefix).bytes;
+        let to = crate::scan::after_prefix(&from);
+        self.operations.push(Operation::DeleteRange { family: T::FAMILY, from, to });
+    }
+
+    /// The batch is refused ([`StoreError::Guard`](crate::StoreError::Guard)) if the row exists.
+    pub fn guard_absent<T: Table>(&mut self, key: &T::Key) {
+        self.guards.push(Guard::Absent { family: T::FAMILY, key: Cell::key::<T>(key).bytes });
+    }
+
+    /// The batch is refused unless the row holds exactly `value`.
+    pub fn guard_equals<T: Table>(&mut self, key: &T::Key, value: &T::Value) {
+        let (key, value) = (Cell::key::<T>(key).bytes, Cell::value(value).bytes);
+        self.guards.push(Guard::Equals { family: T::FAMILY, key, value });
+    }
+
+    /// Nobody waits for the disk: receipts, last-seen, cursors. Kept with the next commit that somebody waits for.
+    pub fn relax(&mut self) {
+        self.relaxed = true;
+    }
+
+    /// Calls `after` with the batch's first position once it is kept and everything before it is published.
+    /// Runs on the committer's thread in commit order: it must be short and must not block.
+    pub fn after(&mut self, after: impl FnOnce(Pos) + Send + 'static) {
+        self.after.push(Box::new(after));
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Bytes of keys and values, for the queue's bound.
+    pub(crate) fn size(&self) -> usize {
+        self.operations
+            .iter()
+            .map(|operation| match operation {
+                Operation::Put { key, value, .. } => key.bytes.len() + value.bytes.len(),
+                Operation::Delete { key, .. } => key.bytes.len(),
+                Operation::DeleteRange { from, to, .. } => from.len() + to.len(),
+            })
+            .sum()
+    }
+}

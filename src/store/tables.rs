@@ -1,0 +1,201 @@
+//! Every table: its key, its value, who writes it and who reads it. Nothing else declares one.
+//!
+//! A key is the table's prefix byte and the encoded parts, in one of seven column families. Families are for
+//! tuning (compression, filters, write amplification); tables are for meaning.
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    CorruptRow, Pos, RoomNid, Rsn, StateKeyNid, UserNid,
+    codec::{Decode, Decoder, Encode, Encoder, Tail},
+    rows::{
+        AccountDataRow, EventRow, MemberRow, MembershipLogRow, ReceiptRow, RoomHeadRow, StateChangeRow, StateRow, TimelineRow, UserRoomRow,
+    },
+};
+
+/// A RocksDB column family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// Schema version, instance, clock mark. Tiny.
+    Meta,
+    /// Names to numbers and to rows: point look-ups.
+    Index,
+    /// Event bodies: large values, compressed with a dictionary.
+    Events,
+    /// Timelines and the log: appended, read in ranges.
+    Timeline,
+    /// Room state and membership.
+    State,
+    /// Accounts, devices, tokens, profiles.
+    Users,
+    /// What a user's sync is fed with: account data, receipts, transaction ids.
+    Feeds,
+}
+
+impl Family {
+    /// All of them, in the order in which they are created.
+    pub const ALL: [Self; 7] =
+        [Self::Meta, Self::Index, Self::Events, Self::Timeline, Self::State, Self::Users, Self::Feeds];
+
+    /// The name on disk.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Index => "index",
+            Self::Events => "events",
+            Self::Timeline => "timeline",
+            Self::State => "state",
+            Self::Users => "users",
+            Self::Feeds => "feeds",
+        }
+    }
+}
+
+/// A table's name, place and the types of its keys and values.
+pub trait Table {
+    /// As `myelin storage usage` shows it.
+    const NAME: &'static str;
+    /// Where it lives.
+    const FAMILY: Family;
+    /// First byte of its keys, unique in the family.
+    const PREFIX: u8;
+    /// What a row is found by.
+    type Key: Encode + Decode;
+    /// What a row holds.
+    type Value: Encode + Decode;
+}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident in $family:ident $prefix:literal: $key:ty => $value:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug)]
+            pub enum $name {}
+
+            impl Table for $name {
+                const NAME: &'static str = stringify!($name);
+                const FAMILY: Family = Family::$family;
+                const PREFIX: u8 = $prefix;
+                type Key = $key;
+                type Value = $value;
+            }
+        )*
+
+        /// Name, family and prefix of every table.
+        pub const ALL: &[(&str, Family, u8)] = &[$((<$name as Table>::NAME, Family::$family, $prefix)),*];
+    };
+}
+
+tables! {
+    // ---- meta -------------------------------------------------------------------------------------------
+    /// Facts about the store itself, by name: `schema`, `instance`, `clock`. Written and read by the store.
+    Meta in Meta 1: String => Raw;
+
+    // ---- index ------------------------------------------------------------------------------------------
+    /// Kind of name and name → its number. Written and read by the interner.
+    NumberOfName in Index 1: (u8, Tail) => u32;
+    /// Kind of name and number → the name. Written and read by the interner.
+    NameOfNumber in Index 2: (u8, u32) => Raw;
+    /// Event id → where the event is. The id's bytes as `EventKey` packs them. Written with the event.
+    EventIds in Index 3: Tail => (RoomNid, Rsn);
+    /// Room alias (`#name:server`) → room and creator. Written by `rooms`, guarded by absence.
+    Aliases in Index 4: String => (RoomNid, UserNid);
+    /// Room and alias: the local aliases of a room. Written with `Aliases`.
+    RoomAliases in Index 5: (RoomNid, String) => ();
+    /// Rooms in the published directory. Written by `rooms`.
+    PublishedRooms in Index 6: RoomNid => ();
+
+    // ---- events -----------------------------------------------------------------------------------------
+    /// Every event kept for a room. Written by `rooms` once; again only by a redaction.
+    Events in Events 1: (RoomNid, Rsn) => EventRow;
+
+    // ---- timeline ---------------------------------------------------------------------------------------
+    /// Room and position → the event there. Written with the event; read by sync, messages, context.
+    Timeline in Timeline 1: (RoomNid, Pos) => TimelineRow;
+    /// The commit log: position → what happened, for followers (search, push, federation). Written with the event.
+    Log in Timeline 2: Pos => (RoomNid, Rsn);
+    /// Room → position of its latest change of any kind that sync tells (events, receipts).
+    Activity in Timeline 3: RoomNid => Pos;
+
+    // ---- state ------------------------------------------------------------------------------------------
+    /// The room's current state: `C(room, key)` of the design. Written with each state event.
+    CurrentState in State 1: (RoomNid, StateKeyNid) => StateRow;
+    /// Each state key's past: `H(room, key, pos)` → the event that became state there. Written with each state event.
+    StateHistory in State 2: (RoomNid, StateKeyNid, Pos) => Rsn;
+    /// The room's state log: `L(room, pos, ordinal)` → key, new, old, cause. Ordinal 0 except where a resolution
+    /// changes several keys at one position.
+    StateLog in State 3: (RoomNid, Pos, u16) => StateChangeRow;
+    /// Members by room, whatever their membership. Written with each `m.room.member`.
+    Members in State 4: (RoomNid, UserNid) => MemberRow;
+    /// Rooms by user: the same fact from the other side, and whether the user has forgotten the room.
+    UserRooms in State 5: (UserNid, RoomNid) => UserRoomRow;
+    /// What the next event of a room needs: extremities, depth, counts. Written with every event.
+    RoomHeads in State 6: RoomNid => RoomHeadRow;
+    /// Each change of a user's membership: user and position → room, membership. Written with `m.room.member`;
+    /// read by sync for rooms entered and left since a token.
+    MembershipLog in State 7: (UserNid, Pos) => MembershipLogRow;
+
+    // ---- users ------------------------------------------------------------------------------------------
+    /// Local accounts, as JSON. Written by `users`, guarded by absence.
+    Accounts in Users 1: UserNid => Raw;
+    /// User and device id → the device, as JSON.
+    Devices in Users 2: (UserNid, String) => Raw;
+    /// SHA-256 of an access token → whose it is, as JSON.
+    AccessTokens in Users 3: Tail => Raw;
+    /// SHA-256 of a refresh token → whose it is, as JSON.
+    RefreshTokens in Users 4: Tail => Raw;
+    /// SHA-256 of a login token (`m.login.token`) → whose it is, as JSON.
+    LoginTokens in Users 5: Tail => Raw;
+    /// Registration tokens, as JSON.
+    RegistrationTokens in Users 6: String => Raw;
+    /// Profiles, as one JSON object of all fields.
+    Profiles in Users 7: UserNid => Raw;
+    /// User and filter number → the filter as the client sent it.
+    Filters in Users 8: (UserNid, u32) => Raw;
+    /// SHA-256 of the filter's JSON → its number, so that the same filter is kept once.
+    FilterNumbers in Users 9: (UserNid, Tail) => u32;
+
+    // ---- feeds ------------------------------------------------------------------------------------------
+    /// Transaction ids: user, device id, scope and id → the event id answered. `Tail` is `scope NUL txnId`, where the
+    /// scope names the endpoint and room. Written with the event; read by `send`, `redact` and sync.
+    Transactions in Feeds 1: (UserNid, String, Tail) => Raw;
+    /// Account data: user, room (0 = global) and type → position and content.
+    AccountData in Feeds 2: (UserNid, RoomNid, String) => AccountDataRow;
+    /// Account data's feed: user and position → room and type. The older row is deleted by each change.
+    AccountDataLog in Feeds 3: (UserNid, Pos) => (RoomNid, String);
+    /// Latest receipts: room, user, kind (0 `m.read`, 1 `m.read.private`) and thread (`""` unthreaded).
+    Receipts in Feeds 4: (RoomNid, UserNid, u8, String) => ReceiptRow;
+    /// Receipts' feed: room and position → user, kind, thread. The older row is deleted by each change.
+    ReceiptLog in Feeds 5: (RoomNid, Pos) => (UserNid, u8, String);
+    /// Events that highlight for a user: user, room, position. Written with the event, for the mentioned only.
+    Highlights in Feeds 6: (UserNid, RoomNid, Pos) => ();
+}
+
+/// Bytes as they are: JSON that is passed on, or a row of a module that reads it itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raw(pub Bytes);
+
+impl Raw {
+    /// `value` as JSON.
+    pub fn json(value: &impl Serialize) -> Result<Self, CorruptRow> {
+        serde_json::to_vec(value).map(|bytes| Self(bytes.into())).map_err(|_| CorruptRow("cannot be written as JSON"))
+    }
+
+    /// Reads JSON.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, CorruptRow> {
+        serde_json::from_slice(&self.0).map_err(|_| CorruptRow("is not the JSON expected"))
+    }
+}
+
+impl Encode for Raw {
+    fn encode(&self, to: &mut Encoder) {
+        to.raw(&self.0);
+    }
+}
+
+impl Decode for Raw {
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, CorruptRow> {
+        Ok(Self(Bytes::copy_from_slice(from.rest())))
+    }
+}
