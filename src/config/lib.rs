@@ -1,0 +1,25 @@
+//! Every option of the server, with its default; how options are read; how they are shown.
+//!
+//! Defaults, then the file, then the environment (`MYELIN_…`, `__` for a dot), then `-O key=value`: later wins.
+//! `config/myelin.toml` is generated from the doc comments in `options.rs`.
+
+mod limits;
+mod load;
+mod options;
+mod secret;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use limits::{Limits, RateLimit, RateLimits};
+pub use load::{ConfigError, Source, load};
+pub use options::{
+    Config, Jwt, Log, LogFormat, Passwords, Presence, Registration, RegistrationMode, Rooms,
+    Sessions, Storage, Users, WellKnown,
+};
+pub use secret::Secret;
+pub use values::{Durability, JwtAlgorithm, Listen, Network};
+
+/// Every option with its doc comment and default: the text of `config/myelin.toml`.
+pub const DEFAULTS: &str = include_str!("../../config/myelin.toml");
