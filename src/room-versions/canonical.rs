@@ -1,0 +1,27 @@
+//! Reading JSON that has to be [canonical](https://spec.matrix.org/v1.19/appendices/#canonical-json): integers within
+//! ±(2⁵³-1), no floats, bounded nesting.
+
+use ruma::{CanonicalJsonObject, CanonicalJsonValue};
+
+/// How many objects and arrays may contain one another in an event's content. The spec has no figure; `serde_json`, which
+/// many clients use, gives up at 128, and a sync response lies around the content with 8 more.
+const MAX_NESTING: usize = 100;
+
+/// The object in `json`, or why it is not a canonical one.
+pub(crate) fn object(json: &str) -> Result<CanonicalJsonObject, String> {
+    let object: CanonicalJsonObject =
+        serde_json::from_str(json).map_err(|error| error.to_string())?;
+    // serde_json's own limit of 128 ended any deeper recursion above.
+    if object.values().any(|value| nesting(value) >= MAX_NESTING) {
+        return Err(format!("nested deeper than {MAX_NESTING} levels"));
+    }
+    Ok(object)
+}
+
+fn nesting(value: &CanonicalJsonValue) -> usize {
+    match value {
+        CanonicalJsonValue::Array(values) => 1 + values.iter().map(nesting).max().unwrap_or(0),
+        CanonicalJsonValue::Object(members) => 1 + members.values().map(nesting).max().unwrap_or(0),
+        _ => 0,
+    }
+}

@@ -1,0 +1,51 @@
+//! The rules of the [room versions](https://spec.matrix.org/v1.19/rooms/), and nothing else: event format, hashes,
+//! signatures, authorisation, redaction. Pure functions: no store, no clock, no randomness, no I/O.
+//!
+//! * [`Rules`] is what a room version prescribes; everything below takes it from there.
+//! * [`Draft`] → [`Rules::compose`] → [`Composed`]: an event hashed, signed and named, as the [`Pdu`] that the rules read
+//!   and as the [`Parts`] that the store keeps.
+//! * [`Rules::auth_types`] and [`Rules::authorise`] decide whether the event may be; [`Rules::redact`] takes its content.
+//! * [`client_event`] writes a stored event as clients see it, by splicing bytes.
+//!
+//! # State resolution
+//!
+//! [State resolution](https://spec.matrix.org/v1.19/rooms/v12/#state-resolution) belongs into this crate and comes with
+//! federation: a server alone with its rooms has one writer per room, so that two states never meet. [`Pdu`] implements
+//! `ruma_state_res::Event` already, which is all that `ruma_state_res::resolve` asks of an event.
+
+mod auth;
+mod canonical;
+pub mod client_event;
+mod compose;
+mod content;
+mod parts;
+mod pdu;
+mod redact;
+mod rules;
+
+pub use auth::AuthError;
+pub use compose::{
+    BuildError, Composed, Draft, MAX_AUTH_EVENTS, MAX_ID_BYTES, MAX_PDU_BYTES, MAX_PREV_EVENTS,
+    Reference, Signer,
+};
+pub use content::{ContentError, Create, Member, history_visibility, join_rule};
+pub use parts::{Parts, pdu_json};
+pub use pdu::{ParseError, Pdu};
+pub use rules::Rules;
+
+/// The words of the rules, as ruma spells them.
+pub mod words {
+    pub use ruma::{
+        events::{
+            StateEventType, TimelineEventType,
+            room::{
+                history_visibility::HistoryVisibility,
+                join_rules::JoinRule,
+                member::MembershipState,
+                power_levels::{RoomPowerLevels, UserPowerLevel},
+            },
+        },
+        signatures::Ed25519KeyPair,
+        state_res::Event,
+    };
+}
