@@ -2,7 +2,7 @@
 
 use crate::{
     Pos,
-    codec::{Encode, Encoder},
+    codec::{Encode, Encoder, encode_pos},
     tables::{Family, Table},
 };
 
@@ -27,44 +27,92 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn key<T: Table>(key: &impl Encode) -> Self {
+    pub(crate) fn key<T: Table>(key: &(impl Encode + ?Sized)) -> Self {
         let mut encoder = Encoder::default();
         encoder.u8(T::PREFIX);
         key.encode(&mut encoder);
         encoder.into()
     }
 
-    fn value(value: &(impl Encode + ?Sized)) -> Self {
+    pub(crate) fn value(value: &(impl Encode + ?Sized)) -> Self {
         let mut encoder = Encoder::default();
         value.encode(&mut encoder);
         encoder.into()
+    }
+
+    fn stamp(&mut self, first: Pos) {
+        for (offset, index) in self.stamps.drain(..) {
+            let pos = Pos(first.0 + i64::from(index));
+            let place = self.bytes.get_mut(offset as usize..offset as usize + 8);
+            if let Some(place) = place {
+                place.copy_from_slice(&encode_pos(pos));
+            }
+        }
     }
 }
 
 impl From<Encoder> for Cell {
     fn from(encoder: Encoder) -> Self {
-        Self { bytes: encoder.bytes, stamps: encoder.stamps }
+        Self {
+            bytes: encoder.bytes,
+            stamps: encoder.stamps,
+        }
     }
 }
 
 #[derive(Debug)]
 pub(crate) enum Operation {
-    Put { family: Family, key: Cell, value: Cell },
-    Delete { family: Family, key: Cell },
+    Put {
+        family: Family,
+        key: Cell,
+        value: Cell,
+    },
+    Delete {
+        family: Family,
+        key: Cell,
+    },
     /// From `from` up to but without `to`.
-    DeleteRange { family: Family, from: Vec<u8>, to: Vec<u8> },
+    DeleteRange {
+        family: Family,
+        from: Vec<u8>,
+        to: Vec<u8>,
+    },
+}
+
+impl Operation {
+    /// Writes the real positions, counted from `first`, in the places left for them.
+    pub(crate) fn stamp(&mut self, first: Pos) {
+        match self {
+            Self::Put { key, value, .. } => {
+                key.stamp(first);
+                value.stamp(first);
+            }
+            Self::Delete { key, .. } => key.stamp(first),
+            Self::DeleteRange { .. } => {}
+        }
+    }
 }
 
 #[derive(Debug)]
 pub(crate) enum Guard {
-    Absent { family: Family, key: Vec<u8> },
-    Equals { family: Family, key: Vec<u8>, value: Vec<u8> },
+    Absent {
+        family: Family,
+        key: Vec<u8>,
+    },
+    Equals {
+        family: Family,
+        key: Vec<u8>,
+        value: Vec<u8>,
+    },
 }
 
 impl Batch {
     /// An empty one, with one position.
     pub fn new() -> Self {
-        Self { positions: 1, ..Self::default() }
+        Self {
+            positions: 1,
+            ..Self::default()
+        }
     }
 
     /// Sets how many positions the batch takes; [`Pos::unassigned`] counts from 0 up to this.
@@ -74,31 +122,49 @@ impl Batch {
 
     /// Writes a row.
     pub fn put<T: Table>(&mut self, key: &T::Key, value: &T::Value) {
-        let operation = Operation::Put { family: T::FAMILY, key: Cell::key::<T>(key), value: Cell::value(value) };
+        let operation = Operation::Put {
+            family: T::FAMILY,
+            key: Cell::key::<T>(key),
+            value: Cell::value(value),
+        };
         self.operations.push(operation);
     }
 
     /// Removes a row, if it is there.
     pub fn delete<T: Table>(&mut self, key: &T::Key) {
-        self.operations.push(Operation::Delete { family: T::FAMILY, key: Cell::key::<T>(key) });
+        self.operations.push(Operation::Delete {
+            family: T::FAMILY,
+            key: Cell::key::<T>(key),
+        });
     }
 
     /// Removes every row whose key begins with `prefix`, a leading part of the table's key.
     pub fn delete_prefix<T: Table>(&mut self, prefix: &impl Encode) {
         let from = Cell::key::<T>(prefix).bytes;
         let to = crate::scan::after_prefix(&from);
-        self.operations.push(Operation::DeleteRange { family: T::FAMILY, from, to });
+        self.operations.push(Operation::DeleteRange {
+            family: T::FAMILY,
+            from,
+            to,
+        });
     }
 
     /// The batch is refused ([`StoreError::Guard`](crate::StoreError::Guard)) if the row exists.
     pub fn guard_absent<T: Table>(&mut self, key: &T::Key) {
-        self.guards.push(Guard::Absent { family: T::FAMILY, key: Cell::key::<T>(key).bytes });
+        self.guards.push(Guard::Absent {
+            family: T::FAMILY,
+            key: Cell::key::<T>(key).bytes,
+        });
     }
 
     /// The batch is refused unless the row holds exactly `value`.
     pub fn guard_equals<T: Table>(&mut self, key: &T::Key, value: &T::Value) {
         let (key, value) = (Cell::key::<T>(key).bytes, Cell::value(value).bytes);
-        self.guards.push(Guard::Equals { family: T::FAMILY, key, value });
+        self.guards.push(Guard::Equals {
+            family: T::FAMILY,
+            key,
+            value,
+        });
     }
 
     /// Nobody waits for the disk: receipts, last-seen, cursors. Kept with the next commit that somebody waits for.

@@ -45,7 +45,8 @@ impl Encoder {
     /// Eight bytes; an unassigned position is remembered and stamped when the batch is queued.
     pub fn pos(&mut self, pos: Pos) {
         if let Some(index) = pos.unassigned_index() {
-            self.stamps.push((u32::try_from(self.bytes.len()).unwrap_or(u32::MAX), index));
+            self.stamps
+                .push((u32::try_from(self.bytes.len()).unwrap_or(u32::MAX), index));
         }
         self.raw(&encode_pos(pos));
     }
@@ -69,7 +70,10 @@ impl<'a> Decoder<'a> {
 
     /// The next `length` bytes.
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], CorruptRow> {
-        let (head, rest) = self.bytes.split_at_checked(length).ok_or(CorruptRow("too short"))?;
+        let (head, rest) = self
+            .bytes
+            .split_at_checked(length)
+            .ok_or(CorruptRow("too short"))?;
         self.bytes = rest;
         Ok(head)
     }
@@ -86,7 +90,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CorruptRow> {
-        self.take(N)?.try_into().map_err(|_| CorruptRow("too short"))
+        self.take(N)?
+            .try_into()
+            .map_err(|_| CorruptRow("too short"))
     }
 
     /// One byte.

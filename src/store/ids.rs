@@ -28,7 +28,11 @@ impl Pos {
     /// The index of a position made by [`Pos::unassigned`].
     pub const fn unassigned_index(self) -> Option<u16> {
         if self.0 >= UNASSIGNED {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is 0..=u16::MAX")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the range is 0..=u16::MAX"
+            )]
             Some((self.0 - UNASSIGNED) as u16)
         } else {
             None

@@ -21,6 +21,8 @@ pub struct EventRow {
     pub replaces: Rsn,
     /// The event id.
     pub event_id: String,
+    /// The device that sent it and the device's transaction id (`unsigned.transaction_id`); both empty if there is none.
+    pub transaction: (String, String),
     /// Members that clients see: `"content":{…},"origin_server_ts":…,"sender":…,"type":…` and `state_key`, `redacts`.
     pub client: Bytes,
     /// The other members of the PDU: `"auth_events":…,"depth":…,"hashes":…,"prev_events":…,"room_id":…,"signatures":…`.
@@ -52,6 +54,8 @@ impl Encode for EventRow {
         self.redacted_by.encode(to);
         self.replaces.encode(to);
         to.sized(self.event_id.as_bytes());
+        to.sized(self.transaction.0.as_bytes());
+        to.sized(self.transaction.1.as_bytes());
         to.sized(&self.client);
         to.raw(&self.federation);
     }
@@ -69,6 +73,7 @@ impl Decode for EventRow {
             redacted_by: Rsn::decode(from)?,
             replaces: Rsn::decode(from)?,
             event_id: text(from.sized()?)?,
+            transaction: (text(from.sized()?)?, text(from.sized()?)?),
             client: Bytes::copy_from_slice(from.sized()?),
             federation: Bytes::copy_from_slice(from.rest()),
         })
@@ -85,10 +90,10 @@ pub struct TimelineRow {
     pub sender: UserNid,
     /// See the constants.
     pub flags: u8,
-    /// Events so far that notify by the predefined rules for rooms of more than two.
+    /// Events so far that notify every member by the predefined push rules.
     pub notifying: u32,
-    /// Events so far that count as a message at all (for `m.rule.room_one_to_one` and `m.rule.message`).
-    pub messages: u32,
+    /// Events so far that highlight for every member by the predefined push rules (`@room`, tombstones).
+    pub highlighting: u32,
 }
 
 impl TimelineRow {
@@ -106,7 +111,7 @@ impl Encode for TimelineRow {
         self.sender.encode(to);
         to.u8(self.flags);
         to.u32(self.notifying);
-        to.u32(self.messages);
+        to.u32(self.highlighting);
     }
 }
 
@@ -117,7 +122,7 @@ impl Decode for TimelineRow {
             sender: UserNid::decode(from)?,
             flags: from.u8()?,
             notifying: from.u32()?,
-            messages: from.u32()?,
+            highlighting: from.u32()?,
         })
     }
 }
@@ -140,7 +145,10 @@ impl Encode for StateRow {
 
 impl Decode for StateRow {
     fn decode(from: &mut Decoder<'_>) -> Result<Self, CorruptRow> {
-        Ok(Self { rsn: Rsn::decode(from)?, pos: from.pos()? })
+        Ok(Self {
+            rsn: Rsn::decode(from)?,
+            pos: from.pos()?,
+        })
     }
 }
 
@@ -279,7 +287,11 @@ impl Encode for MemberRow {
 
 impl Decode for MemberRow {
     fn decode(from: &mut Decoder<'_>) -> Result<Self, CorruptRow> {
-        Ok(Self { membership: Membership::decode(from)?, rsn: Rsn::decode(from)?, pos: from.pos()? })
+        Ok(Self {
+            membership: Membership::decode(from)?,
+            rsn: Rsn::decode(from)?,
+            pos: from.pos()?,
+        })
     }
 }
 
@@ -301,7 +313,10 @@ impl Encode for UserRoomRow {
 
 impl Decode for UserRoomRow {
     fn decode(from: &mut Decoder<'_>) -> Result<Self, CorruptRow> {
-        Ok(Self { member: MemberRow::decode(from)?, forgotten: from.u8()? != 0 })
+        Ok(Self {
+            member: MemberRow::decode(from)?,
+            forgotten: from.u8()? != 0,
+        })
     }
 }
 
@@ -335,7 +350,11 @@ impl Decode for MembershipLogRow {
             [0xFF] => None,
             byte => Some(Membership::decode(&mut Decoder::new(byte))?),
         };
-        Ok(Self { room, membership, before })
+        Ok(Self {
+            room,
+            membership,
+            before,
+        })
     }
 }
 
@@ -359,7 +378,7 @@ pub struct RoomHeadRow {
     /// As in the latest [`TimelineRow`].
     pub notifying: u32,
     /// As in the latest [`TimelineRow`].
-    pub messages: u32,
+    pub highlighting: u32,
 }
 
 impl Encode for RoomHeadRow {
@@ -371,7 +390,7 @@ impl Encode for RoomHeadRow {
         to.u32(self.joined);
         to.u32(self.invited);
         to.u32(self.notifying);
-        to.u32(self.messages);
+        to.u32(self.highlighting);
         for rsn in &self.forward_extremities {
             rsn.encode(to);
         }
@@ -387,13 +406,23 @@ impl Decode for RoomHeadRow {
         let joined = from.u32()?;
         let invited = from.u32()?;
         let notifying = from.u32()?;
-        let messages = from.u32()?;
+        let highlighting = from.u32()?;
         let mut forward_extremities = Vec::new();
         let mut rest = Decoder::new(from.rest());
         while let Ok(rsn) = Rsn::decode(&mut rest) {
             forward_extremities.push(rsn);
         }
-        Ok(Self { version, last_rsn, last_pos, depth, forward_extremities, joined, invited, notifying, messages })
+        Ok(Self {
+            version,
+            last_rsn,
+            last_pos,
+            depth,
+            forward_extremities,
+            joined,
+            invited,
+            notifying,
+            highlighting,
+        })
     }
 }
 
@@ -415,7 +444,10 @@ impl Encode for AccountDataRow {
 
 impl Decode for AccountDataRow {
     fn decode(from: &mut Decoder<'_>) -> Result<Self, CorruptRow> {
-        Ok(Self { pos: from.pos()?, content: Bytes::copy_from_slice(from.rest()) })
+        Ok(Self {
+            pos: from.pos()?,
+            content: Bytes::copy_from_slice(from.rest()),
+        })
     }
 }
 
@@ -443,7 +475,12 @@ impl Encode for ReceiptRow {
 
 impl Decode for ReceiptRow {
     fn decode(from: &mut Decoder<'_>) -> Result<Self, CorruptRow> {
-        Ok(Self { pos: from.pos()?, event_pos: from.pos()?, ts: from.u64()?, event_id: text(from.rest())? })
+        Ok(Self {
+            pos: from.pos()?,
+            event_pos: from.pos()?,
+            ts: from.u64()?,
+            event_id: text(from.rest())?,
+        })
     }
 }
 

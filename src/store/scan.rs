@@ -19,12 +19,22 @@ impl Scan {
     pub fn prefix<T: Table>(prefix: &impl Encode) -> Self {
         let from = encoded::<T>(prefix);
         let to = after_prefix(&from);
-        Self { from, to, reverse: false, limit: usize::MAX }
+        Self {
+            from,
+            to,
+            reverse: false,
+            limit: usize::MAX,
+        }
     }
 
     /// Rows from `from` (included) to `to` (left out); both are leading parts of the table's key.
     pub fn range<T: Table>(from: &impl Encode, to: &impl Encode) -> Self {
-        Self { from: encoded::<T>(from), to: encoded::<T>(to), reverse: false, limit: usize::MAX }
+        Self {
+            from: encoded::<T>(from),
+            to: encoded::<T>(to),
+            reverse: false,
+            limit: usize::MAX,
+        }
     }
 
     /// Last row first.

@@ -10,7 +10,8 @@ use crate::{
     CorruptRow, Pos, RoomNid, Rsn, StateKeyNid, UserNid,
     codec::{Decode, Decoder, Encode, Encoder, Tail},
     rows::{
-        AccountDataRow, EventRow, MemberRow, MembershipLogRow, ReceiptRow, RoomHeadRow, StateChangeRow, StateRow, TimelineRow, UserRoomRow,
+        AccountDataRow, EventRow, MemberRow, MembershipLogRow, ReceiptRow, RoomHeadRow,
+        StateChangeRow, StateRow, TimelineRow, UserRoomRow,
     },
 };
 
@@ -35,8 +36,15 @@ pub enum Family {
 
 impl Family {
     /// All of them, in the order in which they are created.
-    pub const ALL: [Self; 7] =
-        [Self::Meta, Self::Index, Self::Events, Self::Timeline, Self::State, Self::Users, Self::Feeds];
+    pub const ALL: [Self; 7] = [
+        Self::Meta,
+        Self::Index,
+        Self::Events,
+        Self::Timeline,
+        Self::State,
+        Self::Users,
+        Self::Feeds,
+    ];
 
     /// The name on disk.
     pub const fn name(self) -> &'static str {
@@ -61,9 +69,9 @@ pub trait Table {
     /// First byte of its keys, unique in the family.
     const PREFIX: u8;
     /// What a row is found by.
-    type Key: Encode + Decode;
+    type Key: Encode + Decode + Send + Sync + 'static;
     /// What a row holds.
-    type Value: Encode + Decode;
+    type Value: Encode + Decode + Send + Sync + 'static;
 }
 
 macro_rules! tables {
@@ -168,6 +176,9 @@ tables! {
     Receipts in Feeds 4: (RoomNid, UserNid, u8, String) => ReceiptRow;
     /// Receipts' feed: room and position → user, kind, thread. The older row is deleted by each change.
     ReceiptLog in Feeds 5: (RoomNid, Pos) => (UserNid, u8, String);
+    /// How far a user has read a room, whichever of the user's own events and unthreaded receipts is later. Written
+    /// with each event sent (for its sender) and with each receipt; unread counts start there.
+    ReadUpTo in Feeds 7: (RoomNid, UserNid) => Pos;
     /// Events that highlight for a user: user, room, position. Written with the event, for the mentioned only.
     Highlights in Feeds 6: (UserNid, RoomNid, Pos) => ();
 }
@@ -179,7 +190,9 @@ pub struct Raw(pub Bytes);
 impl Raw {
     /// `value` as JSON.
     pub fn json(value: &impl Serialize) -> Result<Self, CorruptRow> {
-        serde_json::to_vec(value).map(|bytes| Self(bytes.into())).map_err(|_| CorruptRow("cannot be written as JSON"))
+        serde_json::to_vec(value)
+            .map(|bytes| Self(bytes.into()))
+            .map_err(|_| CorruptRow("cannot be written as JSON"))
     }
 
     /// Reads JSON.

@@ -1,0 +1,265 @@
+//! An engine of plain maps over a pretended disk that fails and crashes when a test says so.
+
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::{ReadError, Visit, WriteError};
+use crate::{Scan, batch::Operation, tables::Family};
+
+/// What a store in memory keeps, apart from the store: survives [`MemoryDisk::crash`] and can be opened again.
+#[derive(Clone, Default)]
+pub struct MemoryDisk(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    rows: RwLock<Rows>,
+    faults: Mutex<Faults>,
+    resumed: Condvar,
+}
+
+#[derive(Default)]
+struct Rows {
+    families: [BTreeMap<Bytes, Bytes>; Family::ALL.len()],
+    /// For every write since the last sync, how to take it back.
+    unsynced: Vec<Vec<Undo>>,
+    /// Counts crashes: a store that was open before is cut off.
+    generation: u64,
+}
+
+#[derive(Default)]
+struct Faults {
+    paused: bool,
+    writes_until_failure: Option<u32>,
+    syncs_until_failure: Option<u32>,
+}
+
+struct Undo {
+    family: Family,
+    key: Bytes,
+    before: Option<Bytes>,
+}
+
+impl MemoryDisk {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets `count` writes pass and fails the next; nothing of that write is kept.
+    pub fn fail_write_after(&self, count: u32) {
+        self.0.faults.lock().writes_until_failure = Some(count);
+    }
+
+    /// Lets `count` syncs pass and fails the next; what was written stays unsynced.
+    pub fn fail_sync_after(&self, count: u32) {
+        self.0.faults.lock().syncs_until_failure = Some(count);
+    }
+
+    /// Holds the committer until [`MemoryDisk::resume`]: what is queued meanwhile becomes one group.
+    pub fn pause(&self) {
+        self.0.faults.lock().paused = true;
+    }
+
+    /// Lets the committer go on.
+    pub fn resume(&self) {
+        self.0.faults.lock().paused = false;
+        self.0.resumed.notify_all();
+    }
+
+    /// How many writes are not synced.
+    pub fn unsynced_writes(&self) -> usize {
+        self.0.rows.read().unsynced.len()
+    }
+
+    /// Pulls the plug: of the writes not synced, the first `kept` survive, as in a log cut short. Open stores
+    /// fail from now on; open a new one on the same disk. Faults are forgotten.
+    pub fn crash_keeping(&self, kept: usize) {
+        let mut rows = self.0.rows.write();
+        while rows.unsynced.len() > kept {
+            for undo in rows.unsynced.pop().unwrap_or_default().into_iter().rev() {
+                let family = &mut rows.families[undo.family as usize];
+                match undo.before {
+                    Some(value) => family.insert(undo.key, value),
+                    None => family.remove(&undo.key),
+                };
+            }
+        }
+        rows.unsynced.clear();
+        rows.generation += 1;
+        drop(rows);
+        *self.0.faults.lock() = Faults::default();
+        self.0.resumed.notify_all();
+    }
+
+    /// Pulls the plug: every write not synced is lost.
+    pub fn crash(&self) {
+        self.crash_keeping(0);
+    }
+}
+
+/// A store's hold on a [`MemoryDisk`], until the next crash.
+pub(crate) struct Memory {
+    disk: MemoryDisk,
+    generation: u64,
+}
+
+impl Memory {
+    pub(crate) fn open(disk: &MemoryDisk) -> Self {
+        let generation = disk.0.rows.read().generation;
+        Self {
+            disk: disk.clone(),
+            generation,
+        }
+    }
+
+    fn rows(&self) -> Result<parking_lot::RwLockReadGuard<'_, Rows>, ReadError> {
+        let rows = self.disk.0.rows.read();
+        if rows.generation == self.generation {
+            Ok(rows)
+        } else {
+            Err(ReadError::Failed("the machine crashed".into()))
+        }
+    }
+
+    fn rows_mut(&self) -> Result<parking_lot::RwLockWriteGuard<'_, Rows>, WriteError> {
+        let rows = self.disk.0.rows.write();
+        if rows.generation == self.generation {
+            Ok(rows)
+        } else {
+            Err(WriteError("the machine crashed".into()))
+        }
+    }
+
+    pub(crate) fn get<R>(
+        &self,
+        family: Family,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>, ReadError> {
+        let value = self.rows()?.families[family as usize].get(key).cloned();
+        Ok(value.map(|value| read(&value)))
+    }
+
+    pub(crate) fn scan(
+        &self,
+        family: Family,
+        scan: &Scan,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), ReadError> {
+        let rows = self.rows()?;
+        let bounds = (
+            Bound::Included(scan.from.as_slice()),
+            Bound::Excluded(scan.to.as_slice()),
+        );
+        let range = rows.families[family as usize].range::<[u8], _>(bounds);
+        let mut visit = |(key, value): (&Bytes, &Bytes)| visit(key, value);
+        if scan.reverse {
+            let _ = range.rev().take(scan.limit).all(&mut visit);
+        } else {
+            let _ = range.take(scan.limit).all(&mut visit);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write<'a>(
+        &self,
+        operations: impl Iterator<Item = &'a Operation>,
+        sync: bool,
+    ) -> Result<(), WriteError> {
+        let mut rows = self.rows_mut()?;
+        fail(&mut self.disk.0.faults.lock().writes_until_failure, "write")?;
+        let mut undos = Vec::new();
+        for operation in operations {
+            rows.apply(operation, &mut undos);
+        }
+        rows.unsynced.push(undos);
+        drop(rows);
+        if sync { self.sync() } else { Ok(()) }
+    }
+
+    pub(crate) fn sync(&self) -> Result<(), WriteError> {
+        let mut rows = self.rows_mut()?;
+        fail(&mut self.disk.0.faults.lock().syncs_until_failure, "sync")?;
+        rows.unsynced.clear();
+        Ok(())
+    }
+
+    pub(crate) fn gate(&self) {
+        let mut faults = self.disk.0.faults.lock();
+        while faults.paused {
+            self.disk.0.resumed.wait(&mut faults);
+        }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let rows = self.disk.0.rows.read();
+        rows.families
+            .iter()
+            .flatten()
+            .map(|(key, value)| (key.len() + value.len()) as u64)
+            .sum()
+    }
+}
+
+impl Rows {
+    fn apply(&mut self, operation: &Operation, undos: &mut Vec<Undo>) {
+        match operation {
+            Operation::Put { family, key, value } => {
+                let key = Bytes::copy_from_slice(&key.bytes);
+                let before = self.families[*family as usize]
+                    .insert(key.clone(), Bytes::copy_from_slice(&value.bytes));
+                undos.push(Undo {
+                    family: *family,
+                    key,
+                    before,
+                });
+            }
+            Operation::Delete { family, key } => {
+                if let Some((key, before)) =
+                    self.families[*family as usize].remove_entry(key.bytes.as_slice())
+                {
+                    undos.push(Undo {
+                        family: *family,
+                        key,
+                        before: Some(before),
+                    });
+                }
+            }
+            Operation::DeleteRange { family, from, to } => {
+                let rows = &mut self.families[*family as usize];
+                let bounds = (
+                    Bound::Included(from.as_slice()),
+                    Bound::Excluded(to.as_slice()),
+                );
+                let keys: Vec<Bytes> = if from < to {
+                    rows.range::<[u8], _>(bounds)
+                        .map(|(key, _)| key.clone())
+                        .collect()
+                } else {
+                    Vec::new()
+                };
+                for key in keys {
+                    let before = rows.remove(&key);
+                    undos.push(Undo {
+                        family: *family,
+                        key,
+                        before,
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn fail(countdown: &mut Option<u32>, what: &str) -> Result<(), WriteError> {
+    match countdown {
+        None => Ok(()),
+        Some(0) => Err(WriteError(format!("injected {what} failure"))),
+        Some(left) => {
+            *left -= 1;
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The key-value seam, the tables and the commit log (DESIGN §3). Knows no Matrix rule.
+//!
+//! Reads are `async` so that a network engine fits below; commits go through one queue, one writer and one
+//! `fsync` for everybody who waits.
+
+use thiserror::Error;
+
+mod batch;
+pub mod codec;
+mod committer;
+mod engine;
+mod facts;
+mod guards;
+mod handle;
+mod ids;
+mod interner;
+pub mod rows;
+mod scan;
+mod stats;
+pub mod tables;
+
+pub use batch::Batch;
+pub use committer::Queued;
+pub use engine::memory::MemoryDisk;
+pub use handle::{Durability, OpenError, Store, StoreOptions};
+pub use ids::{Nid, Pos, RoomNid, Rsn, StateKeyNid, UserNid};
+pub use interner::Interner;
+pub use scan::Scan;
+pub use stats::Stats;
+pub use tables::{Family, Raw, Table};
+
+/// A row that does not decode, and why.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("corrupt row: {0}")]
+pub struct CorruptRow(pub &'static str);
+
+/// What can go wrong below.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Too much waits to be written. Answer `M_LIMIT_EXCEEDED`.
+    #[error("the commit queue is full")]
+    Busy,
+    /// A guard did not hold: somebody else has the name.
+    #[error("a guard of the batch did not hold")]
+    Guard,
+    /// The store is closing.
+    #[error("the store is closed")]
+    Closed,
+    /// A row cannot be read.
+    #[error("table {table}: {source}")]
+    Corrupt {
+        /// The table's name.
+        table: &'static str,
+        /// What is wrong.
+        source: CorruptRow,
+    },
+    /// The engine failed to read.
+    #[error("the storage engine failed: {0}")]
+    Engine(String),
+}
