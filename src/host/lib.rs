@@ -6,9 +6,11 @@
 use std::{future::Future, sync::Arc};
 
 mod manual;
+mod shutdown;
 mod system;
 
 pub use manual::ManualClock;
+pub use shutdown::{Shutdown, ShutdownTrigger};
 
 /// The wall clock.
 pub trait Clock: Send + Sync + 'static {

@@ -12,11 +12,16 @@ use crate::{Clock, Random};
 pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one reader of the wall clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one reader of the wall clock"
+    )]
     fn now_ms(&self) -> u64 {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+            .map_or(0, |since| {
+                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            })
     }
 }
 
@@ -32,7 +37,10 @@ impl Random for SystemRandom {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one spawner of tasks")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one spawner of tasks"
+)]
 pub(crate) fn spawn(name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
     let handle = tokio::spawn(task);
     tokio::spawn(async move {

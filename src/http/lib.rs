@@ -1,0 +1,22 @@
+//! The frame around every API: requests and answers in ruma's types, standard errors, CORS, limits, the request log
+//! and the server itself. Knows no domain.
+
+mod client_address;
+mod endpoint;
+mod error;
+mod frame;
+mod rate_limits;
+mod request;
+mod response;
+mod server;
+mod standard_error;
+
+pub use client_address::{ClientAddress, Peer};
+pub use endpoint::Endpoints;
+pub use error::Error;
+pub use frame::{Frame, frame};
+pub use rate_limits::{Class, RateLimits};
+pub use request::{BodyLimits, MatrixRequest, read_body};
+pub use response::{MatrixResponse, json};
+pub use server::{Listener, Server};
+pub use standard_error::{Errcode, StandardError};

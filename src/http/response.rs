@@ -1,0 +1,40 @@
+//! Answers: ruma's response types, and plain JSON.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use ruma::api::{OutgoingResponse, OutgoingResponseExt};
+use serde::Serialize;
+
+use crate::Error;
+
+const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// An answer of an endpoint's response type.
+#[derive(Clone, Copy, Debug)]
+pub struct MatrixResponse<T>(pub T);
+
+impl<T: OutgoingResponse> IntoResponse for MatrixResponse<T> {
+    fn into_response(self) -> Response {
+        match self.0.try_into_http_response::<Vec<u8>>() {
+            Ok(response) => response.map(Body::from),
+            Err(error) => Error::internal(error).into_response(),
+        }
+    }
+}
+
+/// `body` as a JSON answer, for the few endpoints without a ruma type.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let Ok(bytes) = serde_json::to_vec(body) else {
+        tracing::error!("an answer cannot be written as JSON");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, APPLICATION_JSON);
+    response
+}
