@@ -1,0 +1,1 @@
+//! [Client authentication](https://spec.matrix.org/v1.19/client-server-api/#client-authentication).

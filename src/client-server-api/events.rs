@@ -1,0 +1,1 @@
+//! [Events](https://spec.matrix.org/v1.19/client-server-api/#events).

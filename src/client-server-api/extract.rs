@@ -1,0 +1,67 @@
+//! Who makes the request ([spec](https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens)).
+
+use std::net::IpAddr;
+
+use axum::extract::{FromRef, FromRequestParts};
+use http::{header, request::Parts};
+use http_layer::{ClientAddress, StandardError};
+use ruma::OwnedUserId;
+use users::Users;
+
+use crate::Error;
+
+/// The session that the access token belongs to.
+///
+/// # Errors
+/// `M_MISSING_TOKEN`, `M_UNKNOWN_TOKEN`.
+#[derive(Clone, Debug)]
+pub struct Session(pub users::Session);
+
+/// The user that the access token belongs to, for handlers that need no more.
+#[derive(Clone, Debug)]
+pub struct Sender(pub OwnedUserId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Session
+where
+    Users: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let token = access_token(parts).ok_or_else(StandardError::missing_token)?;
+        let ip = parts
+            .extensions
+            .get::<ClientAddress>()
+            .map(|address| address.0);
+        let ip = ip.filter(|ip: &IpAddr| !ip.is_unspecified());
+        Ok(Self(Users::from_ref(state).authenticate(&token, ip).await?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Sender
+where
+    Users: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Session(session) = Session::from_request_parts(parts, state).await?;
+        Ok(Self(session.user_id))
+    }
+}
+
+/// The token in the header, or in the query, which is deprecated and still used.
+fn access_token(parts: &Parts) -> Option<String> {
+    if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| token.trim().to_owned());
+    }
+    // Tokens of ours hold nothing that a query would have to encode.
+    let query = parts.uri.query()?;
+    let token = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("access_token="))?;
+    (!token.is_empty()).then(|| token.to_owned())
+}

@@ -1,0 +1,34 @@
+//! The [client-server API](https://spec.matrix.org/v1.19/client-server-api/): one file per heading of the spec, one
+//! function per operation. Handlers ask who, may they, do it, answer; no store, no outgoing HTTP.
+
+use axum::Router;
+use http_layer::{Frame, frame};
+
+pub mod authentication;
+pub mod capabilities;
+pub mod events;
+pub mod modules;
+pub mod rooms;
+pub mod server_discovery;
+pub mod user_data;
+
+mod error;
+mod extract;
+mod router;
+mod services;
+
+pub use error::Error;
+pub use extract::{Sender, Session};
+pub use services::Services;
+
+/// The whole API over `services`, with its frame: everything else is `M_UNRECOGNIZED`.
+pub fn router(services: Services) -> Router {
+    let around = Frame::new(&services.config);
+    let mut endpoints = Router::new();
+    endpoints = router::discovery::routes(endpoints);
+    endpoints = router::accounts::routes(endpoints);
+    endpoints = router::rooms::routes(endpoints);
+    endpoints = router::events::routes(endpoints);
+    endpoints = router::sync::routes(endpoints);
+    frame(endpoints, around).with_state(services)
+}

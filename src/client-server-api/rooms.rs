@@ -1,0 +1,1 @@
+//! [Rooms](https://spec.matrix.org/v1.19/client-server-api/#rooms).

@@ -1,0 +1,7 @@
+//! Which function serves which endpoint: one line each. Paths and methods are in ruma's request types.
+
+pub(crate) mod accounts;
+pub(crate) mod discovery;
+pub(crate) mod events;
+pub(crate) mod rooms;
+pub(crate) mod sync;

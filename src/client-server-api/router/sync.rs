@@ -1,0 +1,9 @@
+//! /sync and what is heard through it.
+
+use axum::Router;
+
+use crate::Services;
+
+pub(crate) fn routes(router: Router<Services>) -> Router<Services> {
+    router
+}

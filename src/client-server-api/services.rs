@@ -1,0 +1,63 @@
+//! What handlers may ask for: each service by its own type, through `State<…>`.
+
+use std::sync::Arc;
+
+use ::rooms::Rooms;
+use axum::extract::FromRef;
+use config::Config;
+use host::{Host, Shutdown};
+use http_layer::RateLimits;
+use users::Users;
+
+/// Every service. `myelin` builds it; cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    /// The options.
+    pub config: Arc<Config>,
+    /// Clock, dice and tasks.
+    pub host: Host,
+    /// How often is too often.
+    pub limits: RateLimits,
+    /// Whether the server is stopping: long polls answer at once.
+    pub shutdown: Shutdown,
+    /// Accounts and what belongs to one user.
+    pub users: Users,
+    /// Rooms and their events.
+    pub rooms: Rooms,
+}
+
+impl FromRef<Services> for Arc<Config> {
+    fn from_ref(services: &Services) -> Self {
+        Self::clone(&services.config)
+    }
+}
+
+impl FromRef<Services> for Host {
+    fn from_ref(services: &Services) -> Self {
+        services.host.clone()
+    }
+}
+
+impl FromRef<Services> for RateLimits {
+    fn from_ref(services: &Services) -> Self {
+        services.limits.clone()
+    }
+}
+
+impl FromRef<Services> for Shutdown {
+    fn from_ref(services: &Services) -> Self {
+        services.shutdown.clone()
+    }
+}
+
+impl FromRef<Services> for Users {
+    fn from_ref(services: &Services) -> Self {
+        services.users.clone()
+    }
+}
+
+impl FromRef<Services> for Rooms {
+    fn from_ref(services: &Services) -> Self {
+        services.rooms.clone()
+    }
+}

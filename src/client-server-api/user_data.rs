@@ -1,0 +1,1 @@
+//! [User data](https://spec.matrix.org/v1.19/client-server-api/#user-data).
