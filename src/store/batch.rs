@@ -183,6 +183,21 @@ impl Batch {
         self.operations.is_empty()
     }
 
+    /// How many positions it takes: as many as were asked for, or are stamped somewhere.
+    pub(crate) fn positions(&self) -> u32 {
+        let cells = self
+            .operations
+            .iter()
+            .flat_map(|operation| match operation {
+                Operation::Put { key, value, .. } => [Some(key), Some(value)],
+                Operation::Delete { key, .. } => [Some(key), None],
+                Operation::DeleteRange { .. } => [None, None],
+            });
+        let stamps = cells.flatten().flat_map(|cell| &cell.stamps);
+        let stamped = stamps.map(|(_, index)| u32::from(*index) + 1).max();
+        stamped.unwrap_or(1).max(u32::from(self.positions)).max(1)
+    }
+
     /// Bytes of keys and values, for the queue's bound.
     pub(crate) fn size(&self) -> usize {
         self.operations

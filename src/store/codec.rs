@@ -185,7 +185,11 @@ impl Decode for String {
         let mut bytes = Vec::new();
         loop {
             match from.u8()? {
-                0 if from.u8()? == 1 => break,
+                0 => match from.u8()? {
+                    1 => break,
+                    0xFF => bytes.push(0),
+                    _ => return Err(CorruptRow("text has a bad escape")),
+                },
                 byte => bytes.push(byte),
             }
         }

@@ -56,6 +56,23 @@ impl Engine {
         }
     }
 
+    /// Reads several rows of one family in place; the answer is in the order of `keys`.
+    pub(crate) fn multi_get<R>(
+        &self,
+        family: Family,
+        keys: &[Vec<u8>],
+        tier: Tier,
+        read: impl Fn(&[u8]) -> R,
+    ) -> Result<Vec<Option<R>>, ReadError> {
+        match self {
+            Self::Rocks(rocks) => rocks.multi_get(family, keys, tier, read),
+            Self::Memory(memory) => {
+                let get = |key: &Vec<u8>| memory.get(family, key, &read);
+                keys.iter().map(get).collect()
+            }
+        }
+    }
+
     /// Shows the rows of a range in its direction. The limit is the scan's own.
     pub(crate) fn scan(
         &self,
@@ -105,6 +122,13 @@ impl Engine {
     pub(crate) fn gate(&self) {
         if let Self::Memory(memory) = self {
             memory.gate();
+        }
+    }
+
+    /// Lets the committer go: the store is being dropped.
+    pub(crate) fn open_gate(&self) {
+        if let Self::Memory(memory) = self {
+            memory.open_gate();
         }
     }
 

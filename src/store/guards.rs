@@ -12,11 +12,24 @@ use crate::{
 /// The engine's rows as they will be once the accepted batches of the group are written.
 pub(crate) struct Written<'a> {
     engine: &'a Engine,
-    /// Row → when it was last written in this group, and to what.
-    rows: HashMap<(Family, Vec<u8>), (usize, Option<Vec<u8>>)>,
-    /// Ranges deleted in this group, and when.
-    deleted: Vec<(usize, Family, Vec<u8>, Vec<u8>)>,
+    /// Rows written in this group.
+    rows: HashMap<(Family, Vec<u8>), Row>,
+    /// Ranges deleted in this group.
+    deleted: Vec<Deleted>,
     time: usize,
+}
+
+/// What a row was last made, `None` for deleted, and when.
+struct Row {
+    time: usize,
+    value: Option<Vec<u8>>,
+}
+
+struct Deleted {
+    time: usize,
+    family: Family,
+    from: Vec<u8>,
+    to: Vec<u8>,
 }
 
 impl<'a> Written<'a> {
@@ -35,30 +48,36 @@ impl<'a> Written<'a> {
             self.time += 1;
             match operation {
                 Operation::Put { family, key, value } => {
-                    self.rows.insert(
-                        (*family, key.bytes.clone()),
-                        (self.time, Some(value.bytes.clone())),
-                    );
+                    self.set(*family, &key.bytes, Some(&value.bytes));
                 }
-                Operation::Delete { family, key } => {
-                    self.rows
-                        .insert((*family, key.bytes.clone()), (self.time, None));
-                }
-                Operation::DeleteRange { family, from, to } => {
-                    self.deleted
-                        .push((self.time, *family, from.clone(), to.clone()));
-                }
+                Operation::Delete { family, key } => self.set(*family, &key.bytes, None),
+                Operation::DeleteRange { family, from, to } => self.deleted.push(Deleted {
+                    time: self.time,
+                    family: *family,
+                    from: from.clone(),
+                    to: to.clone(),
+                }),
             }
         }
+    }
+
+    fn set(&mut self, family: Family, key: &[u8], value: Option<&Vec<u8>>) {
+        let row = Row {
+            time: self.time,
+            value: value.cloned(),
+        };
+        self.rows.insert((family, key.to_vec()), row);
     }
 
     /// Whether all guards hold.
     pub(crate) fn check(&self, guards: &[Guard]) -> Result<(), StoreError> {
         for guard in guards {
             let holds = match guard {
-                Guard::Absent { family, key } => self.compare(*family, key, |row| row.is_none())?,
+                Guard::Absent { family, key } => {
+                    self.test(*family, key, |value| value.is_none())?
+                }
                 Guard::Equals { family, key, value } => {
-                    self.compare(*family, key, |row| row == Some(value))?
+                    self.test(*family, key, |found| found == Some(value))?
                 }
             };
             if !holds {
@@ -68,22 +87,25 @@ impl<'a> Written<'a> {
         Ok(())
     }
 
-    fn compare(
+    fn test(
         &self,
         family: Family,
         key: &[u8],
         test: impl Fn(Option<&[u8]>) -> bool,
     ) -> Result<bool, StoreError> {
         let row = self.rows.get(&(family, key.to_vec()));
-        let written = row.map_or(0, |(time, _)| *time);
-        let covers = |(time, of, from, to): &(usize, Family, Vec<u8>, Vec<u8>)| {
-            *time > written && *of == family && from.as_slice() <= key && key < to.as_slice()
-        };
-        if self.deleted.iter().any(covers) {
+        let written = row.map_or(0, |row| row.time);
+        let deleted = self.deleted.iter().any(|range| {
+            range.time > written
+                && range.family == family
+                && range.from.as_slice() <= key
+                && key < range.to.as_slice()
+        });
+        if deleted {
             return Ok(test(None));
         }
-        if let Some((_, value)) = row {
-            return Ok(test(value.as_deref()));
+        if let Some(row) = row {
+            return Ok(test(row.value.as_deref()));
         }
         let stored = self
             .engine

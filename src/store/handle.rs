@@ -117,6 +117,10 @@ const DISK_READS: usize = 16;
 
 impl Store {
     /// Opens or makes the database at `options.path`. Blocks.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a host is a cheap handle that callers clone and give away"
+    )]
     pub fn open(options: &StoreOptions, host: Host) -> Result<Self, OpenError> {
         let rocks = Rocks::open(options)?;
         Self::start(Engine::Rocks(rocks), options, &host)
@@ -134,6 +138,10 @@ impl Store {
     }
 
     /// Opens what `disk` keeps, for tests of crashes and failures. `options.path` and `cache_bytes` mean nothing here.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a host is a cheap handle that callers clone and give away"
+    )]
     pub fn open_memory_disk(
         disk: &MemoryDisk,
         options: &StoreOptions,
@@ -149,7 +157,7 @@ impl Store {
             path: options.path.clone(),
             reason,
         };
-        let committer = Committer::start(Arc::clone(&engine), options, &facts)
+        let committer = Committer::start(&engine, options, &facts)
             .map_err(|error| failed(error.to_string()))?;
         let reader = Reader {
             engine,
@@ -177,9 +185,7 @@ impl Store {
     ) -> Result<Vec<Option<T::Value>>, StoreError> {
         let keys: Vec<Vec<u8>> = keys.iter().map(|key| Cell::key::<T>(key).bytes).collect();
         let read = move |engine: &Engine, tier| {
-            keys.iter()
-                .map(|key| engine.get(T::FAMILY, key, tier, decode::<T::Value>))
-                .collect::<Result<Vec<_>, _>>()
+            engine.multi_get(T::FAMILY, &keys, tier, decode::<T::Value>)
         };
         let rows = self.0.reader.read(read).await?;
         rows.into_iter()
@@ -234,7 +240,10 @@ impl Store {
 
     /// Figures for the metrics.
     pub fn stats(&self) -> Stats {
-        self.0.committer.queue().stats(&self.0.reader.engine)
+        Stats {
+            engine_memory_bytes: self.0.reader.engine.memory_bytes(),
+            ..self.0.committer.queue().stats()
+        }
     }
 
     /// Takes no more commits, writes and publishes what is queued, and leaves nothing to replay at the next

@@ -16,9 +16,9 @@ use quick_cache::{Equivalent, Weighter, sync::Cache};
 use crate::{
     Batch, CorruptRow, Nid, Scan, StoreError,
     codec::{Decode, Decoder, Tail},
-    committer::Queue,
     engine::{Engine, ReadError, Tier},
     handle::Reader,
+    queue::Queue,
     tables::{NameOfNumber, NumberOfName, Raw, Table},
 };
 

@@ -1,9 +1,16 @@
 //! An engine of plain maps over a pretended disk that fails and crashes when a test says so.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{ReadError, Visit, WriteError};
 use crate::{Scan, batch::Operation, tables::Family};
@@ -47,12 +54,13 @@ impl MemoryDisk {
         Self::default()
     }
 
-    /// Lets `count` writes pass and fails the next; nothing of that write is kept.
+    /// Lets `count` writes pass and fails the next: nothing of that write is kept, and the store answers every
+    /// later call with an error until the disk is opened again.
     pub fn fail_write_after(&self, count: u32) {
         self.0.faults.lock().writes_until_failure = Some(count);
     }
 
-    /// Lets `count` syncs pass and fails the next; what was written stays unsynced.
+    /// Lets `count` syncs pass and fails the next, with the same consequence; what was written stays unsynced.
     pub fn fail_sync_after(&self, count: u32) {
         self.0.faults.lock().syncs_until_failure = Some(count);
     }
@@ -99,10 +107,11 @@ impl MemoryDisk {
     }
 }
 
-/// A store's hold on a [`MemoryDisk`], until the next crash.
+/// A store's hold on a [`MemoryDisk`], until the next failure or crash.
 pub(crate) struct Memory {
     disk: MemoryDisk,
     generation: u64,
+    failed: AtomicBool,
 }
 
 impl Memory {
@@ -111,24 +120,48 @@ impl Memory {
         Self {
             disk: disk.clone(),
             generation,
+            failed: AtomicBool::new(false),
         }
     }
 
-    fn rows(&self) -> Result<parking_lot::RwLockReadGuard<'_, Rows>, ReadError> {
+    fn rows(&self) -> Result<RwLockReadGuard<'_, Rows>, ReadError> {
         let rows = self.disk.0.rows.read();
-        if rows.generation == self.generation {
-            Ok(rows)
-        } else {
-            Err(ReadError::Failed("the machine crashed".into()))
+        match self.failure(rows.generation) {
+            None => Ok(rows),
+            Some(reason) => Err(ReadError::Failed(reason.into())),
         }
     }
 
-    fn rows_mut(&self) -> Result<parking_lot::RwLockWriteGuard<'_, Rows>, WriteError> {
+    fn rows_mut(&self) -> Result<RwLockWriteGuard<'_, Rows>, WriteError> {
         let rows = self.disk.0.rows.write();
-        if rows.generation == self.generation {
-            Ok(rows)
+        match self.failure(rows.generation) {
+            None => Ok(rows),
+            Some(reason) => Err(WriteError(reason.into())),
+        }
+    }
+
+    fn failure(&self, generation: u64) -> Option<&'static str> {
+        if generation != self.generation {
+            Some("the machine crashed")
+        } else if self.failed.load(Ordering::Acquire) {
+            Some("an earlier write failed")
         } else {
-            Err(WriteError("the machine crashed".into()))
+            None
+        }
+    }
+
+    /// Counts down to an injected failure; once it is there, nothing works until the disk is opened again.
+    fn count_down(&self, countdown: &mut Option<u32>, what: &str) -> Result<(), WriteError> {
+        match countdown.take() {
+            None => Ok(()),
+            Some(0) => {
+                self.failed.store(true, Ordering::Release);
+                Err(WriteError(format!("injected {what} failure")))
+            }
+            Some(left) => {
+                *countdown = Some(left - 1);
+                Ok(())
+            }
         }
     }
 
@@ -169,7 +202,8 @@ impl Memory {
         sync: bool,
     ) -> Result<(), WriteError> {
         let mut rows = self.rows_mut()?;
-        fail(&mut self.disk.0.faults.lock().writes_until_failure, "write")?;
+        let faults = &mut self.disk.0.faults.lock().writes_until_failure;
+        self.count_down(faults, "write")?;
         let mut undos = Vec::new();
         for operation in operations {
             rows.apply(operation, &mut undos);
@@ -181,7 +215,8 @@ impl Memory {
 
     pub(crate) fn sync(&self) -> Result<(), WriteError> {
         let mut rows = self.rows_mut()?;
-        fail(&mut self.disk.0.faults.lock().syncs_until_failure, "sync")?;
+        let faults = &mut self.disk.0.faults.lock().syncs_until_failure;
+        self.count_down(faults, "sync")?;
         rows.unsynced.clear();
         Ok(())
     }
@@ -191,6 +226,10 @@ impl Memory {
         while faults.paused {
             self.disk.0.resumed.wait(&mut faults);
         }
+    }
+
+    pub(crate) fn open_gate(&self) {
+        self.disk.resume();
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
@@ -249,17 +288,6 @@ impl Rows {
                     });
                 }
             }
-        }
-    }
-}
-
-fn fail(countdown: &mut Option<u32>, what: &str) -> Result<(), WriteError> {
-    match countdown {
-        None => Ok(()),
-        Some(0) => Err(WriteError(format!("injected {what} failure"))),
-        Some(left) => {
-            *left -= 1;
-            Ok(())
         }
     }
 }

@@ -44,10 +44,15 @@ impl Rocks {
         let families = Family::ALL.map(|family| {
             ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache))
         });
+        let found = Database::list_cf(&general, path).unwrap_or_default();
+        // A start that was cut off may have left the default family alone; ours come after it, meta first.
+        let has = |wanted: &str| found.iter().any(|name| name == wanted);
+        if !has(Family::Meta.name()) && found.iter().any(|name| name != "default") {
+            return Err(failed("the database is another program's".into()));
+        }
         // RocksDB refuses to open without the families that a newer version has made. They are opened, so that
         // the schema check can say what is wrong.
-        let unknown = Database::list_cf(&general, path)
-            .unwrap_or_default()
+        let unknown = found
             .into_iter()
             .filter(|name| Family::ALL.iter().all(|family| family.name() != name))
             .map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
@@ -82,6 +87,23 @@ impl Rocks {
             .database
             .get_pinned_cf_opt(family, key, &read_options(tier))?;
         Ok(row.map(|value| read(&value)))
+    }
+
+    pub(crate) fn multi_get<R>(
+        &self,
+        family: Family,
+        keys: &[Vec<u8>],
+        tier: Tier,
+        read: impl Fn(&[u8]) -> R,
+    ) -> Result<Vec<Option<R>>, ReadError> {
+        let family = self.family(family).map_err(ReadError::Failed)?;
+        let options = read_options(tier);
+        let rows = self
+            .database
+            .batched_multi_get_cf_opt(family, keys, false, &options);
+        rows.into_iter()
+            .map(|row| Ok(row?.map(|value| read(&value))))
+            .collect()
     }
 
     pub(crate) fn scan(
@@ -126,13 +148,13 @@ impl Rocks {
         for operation in operations {
             match operation {
                 Operation::Put { family, key, value } => {
-                    batch.put_cf(self.family(*family)?, &key.bytes, &value.bytes)
+                    batch.put_cf(self.family(*family)?, &key.bytes, &value.bytes);
                 }
                 Operation::Delete { family, key } => {
-                    batch.delete_cf(self.family(*family)?, &key.bytes)
+                    batch.delete_cf(self.family(*family)?, &key.bytes);
                 }
                 Operation::DeleteRange { family, from, to } => {
-                    batch.delete_range_cf(self.family(*family)?, from, to)
+                    batch.delete_range_cf(self.family(*family)?, from, to);
                 }
             }
         }
