@@ -1,0 +1,607 @@
+//! Appends events to rooms: authorise in memory, build, sign, and gather every row in one atomic commit (DESIGN §5, §6).
+//!
+//! [spec](https://spec.matrix.org/v1.19/server-server-api/#pdus)
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use room_versions::{Composed, Draft, Pdu, Reference};
+use ruma::{
+    EventId, OwnedEventId, OwnedUserId, UserId,
+    events::{StateEventType, room::power_levels::RoomPowerLevels},
+};
+use serde_json::value::RawValue;
+use store::{
+    Batch, CorruptRow, Pos, Rsn, StateKeyNid, UserNid,
+    codec::Tail,
+    rows::{
+        Cause, EventRow, MemberRow, Membership, MembershipLogRow, RoomHeadRow, StateChangeRow,
+        StateRef, StateRow, TimelineRow, UserRoomRow,
+    },
+    tables::{
+        Activity, CurrentState, EventIds, Events, Highlights, Log, Members, MembershipLog,
+        ReadUpTo, RoomHeads, StateHistory, StateLog, Timeline, UserRooms,
+    },
+};
+
+use crate::{
+    Event, MemberChange, Previous, RoomError, Rooms,
+    event::event_key,
+    notify::{self, Class},
+    room::{Current, Room, StateSlot, TransactionKey, Writer, slot, state_key_name},
+};
+
+/// An event that somebody here wants to send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewEvent<'a> {
+    pub(crate) event_type: &'a str,
+    pub(crate) state_key: Option<&'a str>,
+    pub(crate) sender: &'a UserId,
+    pub(crate) content: &'a RawValue,
+    pub(crate) redacts: Option<&'a EventId>,
+    /// The sending device and its transaction id.
+    pub(crate) transaction: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> NewEvent<'a> {
+    pub(crate) fn state(
+        event_type: &'a str,
+        state_key: &'a str,
+        sender: &'a UserId,
+        content: &'a RawValue,
+    ) -> Self {
+        Self {
+            event_type,
+            state_key: Some(state_key),
+            sender,
+            content,
+            redacts: None,
+            transaction: None,
+        }
+    }
+}
+
+/// Rows and news of one atomic commit; it may touch several rooms.
+pub(crate) struct Commit {
+    pub(crate) batch: Batch,
+    positions: u16,
+    staged: Vec<Staged>,
+    redacted: Vec<(Arc<Room>, Event)>,
+}
+
+/// An event that waits for its position.
+#[derive(Clone)]
+pub(crate) struct Staged {
+    pub(crate) room: Arc<Room>,
+    rsn: Rsn,
+    index: u16,
+    row: EventRow,
+    previous: Option<Previous>,
+    pub(crate) member: Option<MemberChange>,
+}
+
+impl Staged {
+    /// The event, now that its commit has got its first position.
+    pub(crate) fn into_event(mut self, first: Pos) -> Result<Event, CorruptRow> {
+        let pos = Pos(first.0 + i64::from(self.index));
+        self.row.pos = pos;
+        self.row.state_before = StateRef::Line(pos);
+        let mut event = Event::from_row(self.room.nid, self.rsn, self.row)?;
+        event.previous = self.previous;
+        Ok(event)
+    }
+
+    /// Whether it is event number `rsn` of `room`.
+    pub(crate) fn is(&self, room: &Arc<Room>, rsn: Rsn) -> bool {
+        Arc::ptr_eq(&self.room, room) && self.rsn == rsn
+    }
+}
+
+/// What the room's writer will know once the commit is queued.
+pub(crate) struct Ahead {
+    head: RoomHeadRow,
+    forward_extremities: Vec<Reference>,
+    state: HashMap<StateSlot, Current>,
+}
+
+/// Appends to one room, on behalf of whoever holds the room's writer.
+pub(crate) struct Append<'a> {
+    rooms: &'a Rooms,
+    room: &'a Arc<Room>,
+    writer: &'a mut Writer,
+    commit: &'a mut Commit,
+    ahead: Ahead,
+}
+
+impl Commit {
+    pub(crate) fn new() -> Self {
+        Self {
+            batch: Batch::new(),
+            positions: 0,
+            staged: Vec::new(),
+            redacted: Vec::new(),
+        }
+    }
+
+    /// Whether nothing was appended or written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    /// Hands the rows to the committer and moves each room's writer ahead. Returns what to wait for.
+    ///
+    /// # Errors
+    /// `StoreError::Busy`: nothing has happened.
+    pub(crate) fn queue(
+        self,
+        rooms: &Rooms,
+        writers: Vec<(&mut Writer, Ahead)>,
+    ) -> Result<store::Queued, RoomError> {
+        let Self {
+            mut batch,
+            positions,
+            staged,
+            redacted,
+        } = self;
+        batch.set_positions(positions);
+        let publisher = rooms.clone();
+        batch.after(move |first| publisher.publish(first, staged, redacted));
+        let queued = rooms.store().queue(batch)?;
+        for (writer, ahead) in writers {
+            writer.advance(ahead, queued.first());
+        }
+        Ok(queued)
+    }
+}
+
+impl Writer {
+    /// Keeps a transaction's answer until it is on disk.
+    pub(crate) fn remember(
+        &mut self,
+        key: TransactionKey,
+        event_id: OwnedEventId,
+        pos: Pos,
+        visible: Pos,
+    ) {
+        self.transactions.retain(|_, (_, queued)| *queued > visible);
+        self.transactions.insert(key, (event_id, pos));
+    }
+
+    fn advance(&mut self, ahead: Ahead, first: Pos) {
+        self.head = ahead.head;
+        self.head.last_pos = assigned(self.head.last_pos, first);
+        self.forward_extremities = ahead.forward_extremities;
+        for (slot, mut current) in ahead.state {
+            current.pos = assigned(current.pos, first);
+            self.set_current(slot, current);
+        }
+    }
+}
+
+/// The real position behind one that was unassigned until the batch got `first`.
+fn assigned(pos: Pos, first: Pos) -> Pos {
+    pos.unassigned_index()
+        .map_or(pos, |index| Pos(first.0 + i64::from(index)))
+}
+
+impl<'a> Append<'a> {
+    pub(crate) fn new(
+        rooms: &'a Rooms,
+        room: &'a Arc<Room>,
+        writer: &'a mut Writer,
+        commit: &'a mut Commit,
+    ) -> Self {
+        let ahead = Ahead {
+            head: writer.head.clone(),
+            forward_extremities: writer.forward_extremities.clone(),
+            state: HashMap::new(),
+        };
+        Self {
+            rooms,
+            room,
+            writer,
+            commit,
+            ahead,
+        }
+    }
+
+    /// The events appended so far become the writer's future, for [`Commit::queue`].
+    pub(crate) fn finish(self) -> Ahead {
+        let Self {
+            room,
+            commit,
+            ahead,
+            ..
+        } = self;
+        if let Some(index) = ahead.head.last_pos.unassigned_index() {
+            commit.batch.put::<RoomHeads>(&room.nid, &ahead.head);
+            commit
+                .batch
+                .put::<Activity>(&room.nid, &Pos::unassigned(index));
+        }
+        ahead
+    }
+
+    /// The room appended to.
+    pub(crate) fn room(&self) -> &'a Arc<Room> {
+        self.room
+    }
+
+    /// For rows that belong into the same commit.
+    pub(crate) fn batch(&mut self) -> &mut Batch {
+        &mut self.commit.batch
+    }
+
+    /// The current state of a slot, events appended so far included.
+    pub(crate) async fn current(
+        &mut self,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<Current>, RoomError> {
+        if let Some(current) = self.ahead.state.get(&slot(event_type, state_key)) {
+            return Ok(Some(current.clone()));
+        }
+        self.writer
+            .current(self.rooms.store(), self.room, event_type, state_key)
+            .await
+    }
+
+    /// A user's membership.
+    pub(crate) async fn membership(
+        &mut self,
+        user: &UserId,
+    ) -> Result<Option<Membership>, RoomError> {
+        Ok(self
+            .current("m.room.member", user.as_str())
+            .await?
+            .and_then(|current| membership_of(&current.pdu)))
+    }
+
+    /// Appends the room's first event, which was composed before the room had an id.
+    pub(crate) async fn append_create(&mut self, create: Composed) -> Result<(), RoomError> {
+        self.stage(create, None).await.map(drop)
+    }
+
+    /// Authorises, composes and appends an event.
+    ///
+    /// # Errors
+    /// [`RoomError::Forbidden`] with the rule that refused it; `BadJson`, `TooLarge`.
+    pub(crate) async fn append(&mut self, new: NewEvent<'_>) -> Result<OwnedEventId, RoomError> {
+        let room = Arc::clone(self.room);
+        let rules = &room.rules;
+        let auth_types = rules.auth_types(
+            &new.event_type.into(),
+            new.sender,
+            new.state_key,
+            new.content,
+        )?;
+        let mut auth_events = Vec::with_capacity(auth_types.len());
+        for (event_type, state_key) in auth_types {
+            if let Some(current) = self.current(&event_type.to_string(), &state_key).await? {
+                auth_events.push((event_type, state_key, current.pdu));
+            }
+        }
+        let references: Vec<_> = auth_events
+            .iter()
+            .map(|(_, _, event)| event.reference())
+            .collect();
+        let opaque_id =
+            (!rules.event_id_is_hash()).then(|| self.rooms.host().random_string(OPAQUE_ID_LENGTH));
+        let draft = Draft {
+            room_id: Some(&room.id),
+            event_type: new.event_type,
+            state_key: new.state_key,
+            sender: new.sender,
+            content: new.content,
+            origin_server_ts: self.rooms.host().now_ms(),
+            redacts: new.redacts,
+            prev_events: &self.ahead.forward_extremities,
+            auth_events: &references,
+            depth: self.ahead.head.depth.saturating_add(1),
+            opaque_id: opaque_id.as_deref(),
+        };
+        let composed = rules.compose(&draft, self.rooms.signer())?;
+        rules.authorise(&composed.pdu, |event_type, state_key| {
+            if *event_type == StateEventType::RoomCreate {
+                return Some(Arc::clone(&room.create));
+            }
+            let found = auth_events
+                .iter()
+                .find(|(of, key, _)| of == event_type && key == state_key);
+            found.map(|(_, _, event)| Arc::clone(event))
+        })?;
+        self.stage(composed, new.transaction).await
+    }
+
+    /// Puts an authorised event's rows into the commit.
+    async fn stage(
+        &mut self,
+        composed: Composed,
+        transaction: Option<(&str, &str)>,
+    ) -> Result<OwnedEventId, RoomError> {
+        let Composed { pdu, parts } = composed;
+        let pdu = Arc::new(pdu);
+        let store = self.rooms.store();
+        let interner = store.interner();
+        let index = self.commit.positions;
+        let pos = Pos::unassigned(index);
+        let nid = self.room.nid;
+        let rsn = Rsn(self.ahead.head.last_rsn.0 + 1);
+        let sender: UserNid = interner.number(pdu.sender.as_str()).await?;
+
+        let mut replaced = None;
+        let mut member = None;
+        if let Some(state_key) = pdu.state_key.as_deref() {
+            let event_type = pdu.event_type.to_string();
+            let event_type = event_type.as_str();
+            replaced = self.current(event_type, state_key).await?;
+            let key = match &replaced {
+                Some(current) => current.key,
+                None => {
+                    interner
+                        .number::<StateKeyNid>(&state_key_name(event_type, state_key))
+                        .await?
+                }
+            };
+            if event_type == "m.room.member" {
+                member = self
+                    .stage_member(&pdu, state_key, rsn, pos, replaced.as_ref())
+                    .await?;
+            }
+            let old = replaced.as_ref().map_or(Rsn::NONE, |current| current.rsn);
+            let batch = &mut self.commit.batch;
+            batch.put::<CurrentState>(&(nid, key), &StateRow { rsn, pos });
+            batch.put::<StateHistory>(&(nid, key, pos), &rsn);
+            batch.put::<StateLog>(
+                &(nid, pos, 0),
+                &StateChangeRow {
+                    key,
+                    new: rsn,
+                    old,
+                    cause: Cause::Event,
+                },
+            );
+            let current = Current {
+                key,
+                rsn,
+                pos,
+                pdu: Arc::clone(&pdu),
+            };
+            self.ahead
+                .state
+                .insert(slot(event_type, state_key), current);
+        }
+
+        let class = self.classify(&pdu).await?;
+        let head = &mut self.ahead.head;
+        head.notifying += u32::from(class.notifies);
+        head.highlighting += u32::from(class.highlights_all);
+        let flags = u8::from(pdu.state_key.as_deref().is_some()) * TimelineRow::STATE
+            + u8::from(class.threaded) * TimelineRow::THREADED
+            + u8::from(class.notifies) * TimelineRow::NOTIFIES;
+        let timeline = TimelineRow {
+            rsn,
+            sender,
+            flags,
+            notifying: head.notifying,
+            highlighting: head.highlighting,
+        };
+        head.last_rsn = rsn;
+        head.last_pos = pos;
+        head.depth = pdu.depth;
+        head.forward_extremities = vec![rsn];
+        self.ahead.forward_extremities = vec![pdu.reference()];
+        self.stage_highlights(&class, pos).await?;
+
+        let row = EventRow {
+            pos,
+            state_before: StateRef::Line(pos),
+            redacted_by: Rsn::NONE,
+            replaces: replaced.as_ref().map_or(Rsn::NONE, |current| current.rsn),
+            event_id: pdu.event_id.to_string(),
+            transaction: transaction
+                .map(|(device, id)| (device.to_owned(), id.to_owned()))
+                .unwrap_or_default(),
+            client: parts.client.into(),
+            federation: parts.federation.into(),
+        };
+        let batch = &mut self.commit.batch;
+        batch.put::<Events>(&(nid, rsn), &row);
+        batch.put::<EventIds>(&Tail(event_key(&pdu.event_id)), &(nid, rsn));
+        batch.put::<Timeline>(&(nid, pos), &timeline);
+        batch.put::<Log>(&pos, &(nid, rsn));
+        batch.put::<ReadUpTo>(&(nid, sender), &pos);
+
+        let previous = replaced.map(|current| Previous {
+            content: Bytes::copy_from_slice(current.pdu.content.get().as_bytes()),
+            sender: current.pdu.sender.clone(),
+            event_id: current.pdu.event_id.clone(),
+        });
+        self.commit.positions += 1;
+        self.commit.staged.push(Staged {
+            room: Arc::clone(self.room),
+            rsn,
+            index,
+            row,
+            previous,
+            member,
+        });
+        Ok(pdu.event_id.clone())
+    }
+
+    /// The membership rows, from the room's side and from the user's, and the counts.
+    async fn stage_member(
+        &mut self,
+        pdu: &Pdu,
+        user: &str,
+        rsn: Rsn,
+        pos: Pos,
+        replaced: Option<&Current>,
+    ) -> Result<Option<MemberChange>, RoomError> {
+        let (Ok(user_id), Some(membership)) = (OwnedUserId::try_from(user), membership_of(pdu))
+        else {
+            return Ok(None);
+        };
+        let user: UserNid = self.rooms.store().interner().number(user).await?;
+        let before = replaced.and_then(|current| membership_of(&current.pdu));
+        let head = &mut self.ahead.head;
+        for (count, counted) in [
+            (&mut head.joined, Membership::Join),
+            (&mut head.invited, Membership::Invite),
+        ] {
+            *count = (*count + u32::from(membership == counted))
+                .saturating_sub(u32::from(before == Some(counted)));
+        }
+        let room = self.room.nid;
+        let member = MemberRow {
+            membership,
+            rsn,
+            pos,
+        };
+        let batch = &mut self.commit.batch;
+        batch.put::<Members>(&(room, user), &member);
+        if self.rooms.is_local(&user_id) {
+            batch.put::<UserRooms>(
+                &(user, room),
+                &UserRoomRow {
+                    member,
+                    forgotten: false,
+                },
+            );
+            batch.put::<MembershipLog>(
+                &(user, pos),
+                &MembershipLogRow {
+                    room,
+                    membership,
+                    before,
+                },
+            );
+        }
+        Ok(Some(MemberChange {
+            user,
+            user_id,
+            membership,
+            before,
+        }))
+    }
+
+    async fn classify(&mut self, pdu: &Pdu) -> Result<Class, RoomError> {
+        let power_levels = self.power_levels().await?;
+        let is_state = pdu.state_key.is_some();
+        Ok(notify::classify(
+            &pdu.event_type.to_string(),
+            is_state,
+            pdu.content.get(),
+            || power_levels.user_can_trigger_room_notification(&pdu.sender),
+        ))
+    }
+
+    /// The power levels in force.
+    pub(crate) async fn power_levels(&mut self) -> Result<RoomPowerLevels, RoomError> {
+        let event = self.current("m.room.power_levels", "").await?;
+        let room = self.room;
+        Ok(room
+            .rules
+            .power_levels(&room.creation, event.as_ref().map(|current| &*current.pdu))?)
+    }
+
+    /// Highlight rows for those mentioned who are here to see it.
+    async fn stage_highlights(&mut self, class: &Class, pos: Pos) -> Result<(), RoomError> {
+        for user_id in &class.mentions {
+            if self.rooms.is_local(user_id)
+                && self.membership(user_id).await? == Some(Membership::Join)
+            {
+                let user = self
+                    .rooms
+                    .store()
+                    .interner()
+                    .number(user_id.as_str())
+                    .await?;
+                self.commit
+                    .batch
+                    .put::<Highlights>(&(user, self.room.nid, pos), &());
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces an event's row by its redacted form. `redaction` is the redaction's own number, appended before.
+    pub(crate) async fn replace_redacted(
+        &mut self,
+        target: &Event,
+        mut row: EventRow,
+    ) -> Result<(), RoomError> {
+        let redaction = self.ahead.head.last_rsn;
+        let parts = self
+            .room
+            .rules
+            .redact(&target.event_id, &row.client, &row.federation)?;
+        row.client = parts.client.into();
+        row.federation = parts.federation.into();
+        row.redacted_by = redaction;
+        // A redacted event can still be current state: later events are authorised against its redacted form.
+        if let Some(state_key) = target.state_key.as_deref() {
+            let slot = slot(&target.event_type, state_key);
+            let held = self
+                .ahead
+                .state
+                .get(&slot)
+                .or_else(|| self.writer.known(&slot))
+                .filter(|held| held.rsn == target.rsn);
+            if let Some(held) = held.cloned() {
+                let pdu = self
+                    .room
+                    .rules
+                    .parse(&target.event_id, &row.client, &row.federation)?;
+                self.ahead.state.insert(
+                    slot,
+                    Current {
+                        pdu: Arc::new(pdu),
+                        ..held
+                    },
+                );
+            }
+        }
+        let mut event = Event::from_row(self.room.nid, target.rsn, row.clone())?;
+        event.previous.clone_from(&target.previous);
+        self.commit
+            .batch
+            .put::<Events>(&(self.room.nid, target.rsn), &row);
+        let mentions = notify::classify(
+            &target.event_type,
+            target.is_state(),
+            target.content(),
+            || false,
+        )
+        .mentions;
+        for user_id in &mentions {
+            if let Some(user) = self
+                .rooms
+                .store()
+                .interner()
+                .find::<UserNid>(user_id.as_str())
+                .await?
+            {
+                self.commit
+                    .batch
+                    .delete::<Highlights>(&(user, self.room.nid, target.pos));
+            }
+        }
+        self.commit.redacted.push((Arc::clone(self.room), event));
+        Ok(())
+    }
+}
+
+/// Characters of the random part of an event id in room versions 1 and 2: 130 bits.
+const OPAQUE_ID_LENGTH: usize = 22;
+
+/// `membership` of an `m.room.member` event.
+pub(crate) fn membership_of(pdu: &Pdu) -> Option<Membership> {
+    #[derive(serde::Deserialize)]
+    struct Content<'a> {
+        #[serde(borrow)]
+        membership: std::borrow::Cow<'a, str>,
+    }
+    let content: Content<'_> = serde_json::from_str(pdu.content.get()).ok()?;
+    Membership::parse(&content.membership)
+}

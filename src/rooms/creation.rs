@@ -1,0 +1,400 @@
+//! Making rooms: every event of a new room, in the spec's order, in one commit.
+//!
+//! [spec](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom)
+
+use std::sync::Arc;
+
+use room_versions::{Composed, Draft, Rules};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, RoomId, RoomVersionId};
+use serde_json::{
+    Map, Value, json,
+    value::{RawValue, to_raw_value},
+};
+use store::{
+    Pos, RoomNid, Rsn, StoreError, UserNid,
+    rows::RoomHeadRow,
+    tables::{Aliases, PublishedRooms, RoomAliases},
+};
+
+use crate::{
+    Room, RoomError, Rooms,
+    append::{Append, Commit, NewEvent},
+};
+
+/// Characters of a room id's random part in room versions 1 to 11: 107 bits.
+const ROOM_ID_LENGTH: usize = 18;
+
+/// What a client wants of a new room.
+#[derive(Clone, Debug)]
+pub struct Creation {
+    /// Who creates it.
+    pub creator: OwnedUserId,
+    /// Whether it is put into the published directory.
+    pub published: bool,
+    /// The local part of its alias.
+    pub alias_localpart: Option<String>,
+    /// `m.room.name`
+    pub name: Option<String>,
+    /// `m.room.topic`
+    pub topic: Option<String>,
+    /// Defaults for its state.
+    pub preset: Preset,
+    /// Defaults to the server's choice.
+    pub room_version: Option<RoomVersionId>,
+    /// Members of the `m.room.create` event's content.
+    pub creation_content: Map<String, Value>,
+    /// State in the client's own order.
+    pub initial_state: Vec<InitialState>,
+    /// Members of the `m.room.power_levels` event's content.
+    pub power_level_content_override: Map<String, Value>,
+    /// Who is invited.
+    pub invite: Vec<OwnedUserId>,
+    /// The `is_direct` flag of those invitations.
+    pub is_direct: bool,
+}
+
+/// One event of `initial_state`.
+#[derive(Clone, Debug)]
+pub struct InitialState {
+    /// `type`
+    pub event_type: String,
+    /// `state_key`
+    pub state_key: String,
+    /// `content`
+    pub content: Box<RawValue>,
+}
+
+/// `preset`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// `private_chat`
+    PrivateChat,
+    /// `trusted_private_chat`
+    TrustedPrivateChat,
+    /// `public_chat`
+    PublicChat,
+}
+
+impl Preset {
+    /// Type and content of the state that the preset implies, in the order in which it is sent.
+    fn state(self) -> [(&'static str, Value); 3] {
+        let (join_rule, guest_access) = match self {
+            Self::PrivateChat | Self::TrustedPrivateChat => ("invite", "can_join"),
+            Self::PublicChat => ("public", "forbidden"),
+        };
+        [
+            ("m.room.join_rules", json!({ "join_rule": join_rule })),
+            (
+                "m.room.history_visibility",
+                json!({ "history_visibility": "shared" }),
+            ),
+            (
+                "m.room.guest_access",
+                json!({ "guest_access": guest_access }),
+            ),
+        ]
+    }
+}
+
+impl Rooms {
+    /// Creates a room.
+    ///
+    /// # Errors
+    /// [`RoomError::UnsupportedRoomVersion`]; [`RoomError::AliasTaken`]; [`RoomError::InvalidRoomState`] if the events asked for
+    /// contradict each other or the authorisation rules; `BadJson`, `TooLarge`.
+    pub async fn create(&self, creation: Creation) -> Result<OwnedRoomId, RoomError> {
+        let alias = self.alias_of(&creation).await?;
+        let profile = self.profiles().profile(&creation.creator).await;
+        let Founded { room, create } = self.found(&creation).await?;
+
+        let mut writer = room.writer.lock().await;
+        let mut commit = Commit::new();
+        let mut append = Append::new(self, &room, &mut writer, &mut commit);
+        append.append_create(create).await?;
+        let mut member = Map::new();
+        profile.write(&mut member);
+        append
+            .member(&creation.creator, &creation.creator, "join", member)
+            .await?;
+        self.furnish(&mut append, &creation, alias.as_deref())
+            .await
+            .map_err(as_invalid_state)?;
+        for invited in &creation.invite {
+            self.invite_founder(&mut append, &creation, invited).await?;
+        }
+        let ahead = append.finish();
+
+        if let Some(alias) = &alias {
+            let creator: UserNid = self
+                .store()
+                .interner()
+                .number(creation.creator.as_str())
+                .await?;
+            let alias = alias.to_string();
+            commit.batch.guard_absent::<Aliases>(&alias);
+            commit.batch.put::<Aliases>(&alias, &(room.nid, creator));
+            commit.batch.put::<RoomAliases>(&(room.nid, alias), &());
+        }
+        if creation.published {
+            commit.batch.put::<PublishedRooms>(&room.nid, &());
+        }
+        // Followers ask for the room as soon as they hear of it, which is before this request goes on.
+        self.adopt(&room);
+        let kept = match commit.queue(self, vec![(&mut writer, ahead)]) {
+            Ok(queued) => queued.await.map_err(RoomError::from),
+            Err(error) => Err(error),
+        };
+        drop(writer);
+        match (kept, alias) {
+            (Ok(_), _) => Ok(room.id.clone()),
+            (Err(error), alias) => {
+                self.disown(room.nid);
+                match (error, alias) {
+                    (RoomError::Store(StoreError::Guard), Some(alias)) => {
+                        Err(RoomError::AliasTaken(alias))
+                    }
+                    (error, _) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// The room's full alias, if it wants one that is free and well-formed.
+    async fn alias_of(&self, creation: &Creation) -> Result<Option<OwnedRoomAliasId>, RoomError> {
+        let Some(localpart) = &creation.alias_localpart else {
+            return Ok(None);
+        };
+        let malformed = || RoomError::InvalidParam("the alias is malformed or too long".to_owned());
+        // A colon would end the local part early; NUL is forbidden by the grammar.
+        if localpart.is_empty() || localpart.contains([':', '\0']) {
+            return Err(malformed());
+        }
+        let alias = RoomAliasId::parse(format!("#{localpart}:{}", self.server_name()))
+            .map_err(|_| malformed())?;
+        if alias.as_str().len() > room_versions::MAX_ID_BYTES {
+            return Err(malformed());
+        }
+        if self
+            .store()
+            .get::<Aliases>(&alias.to_string())
+            .await?
+            .is_some()
+        {
+            return Err(RoomError::AliasTaken(alias));
+        }
+        Ok(Some(alias))
+    }
+
+    /// Composes the create event, which is what makes the room's id from version 12 on, and the room around it.
+    pub(crate) async fn found(&self, creation: &Creation) -> Result<Founded, RoomError> {
+        let version = creation
+            .room_version
+            .clone()
+            .unwrap_or_else(|| self.options().default_version.clone());
+        let rules = Rules::of(&version)
+            .ok_or_else(|| RoomError::UnsupportedRoomVersion(version.clone()))?;
+        let content = create_content(creation, &version, &rules)?;
+        let content = raw(&content)?;
+        let room_id = if rules.room_id_from_create() {
+            None
+        } else {
+            let id = format!(
+                "!{}:{}",
+                self.host().random_string(ROOM_ID_LENGTH),
+                self.server_name()
+            );
+            Some(RoomId::parse(id).map_err(|error| RoomError::InvalidParam(error.to_string()))?)
+        };
+        let opaque_id =
+            (!rules.event_id_is_hash()).then(|| self.host().random_string(ROOM_ID_LENGTH));
+        let draft = Draft {
+            room_id: room_id.as_deref(),
+            event_type: "m.room.create",
+            state_key: Some(""),
+            sender: &creation.creator,
+            content: &content,
+            origin_server_ts: self.host().now_ms(),
+            redacts: None,
+            prev_events: &[],
+            auth_events: &[],
+            depth: 1,
+            opaque_id: opaque_id.as_deref(),
+        };
+        let create = rules.compose(&draft, self.signer())?;
+        rules
+            .authorise(&create.pdu, |_, _| None)
+            .map_err(RoomError::from)
+            .map_err(as_invalid_state)?;
+        let pdu = Arc::new(create.pdu.clone());
+        let known = rules
+            .create(&pdu)
+            .map_err(|error| RoomError::InvalidRoomState(error.to_string()))?;
+        let nid: RoomNid = self.store().interner().number(pdu.room_id.as_str()).await?;
+        let head = RoomHeadRow {
+            version: version.to_string(),
+            last_rsn: Rsn::NONE,
+            last_pos: Pos::ZERO,
+            depth: 0,
+            forward_extremities: Vec::new(),
+            joined: 0,
+            invited: 0,
+            notifying: 0,
+            highlighting: 0,
+        };
+        Ok(Founded {
+            room: Arc::new(Room::new(nid, rules, pdu, known, head)),
+            create,
+        })
+    }
+
+    /// Everything between the creator's join and the invitations.
+    async fn furnish(
+        &self,
+        append: &mut Append<'_>,
+        creation: &Creation,
+        alias: Option<&RoomAliasId>,
+    ) -> Result<(), RoomError> {
+        let given = |event_type: &str| {
+            creation
+                .initial_state
+                .iter()
+                .any(|state| state.event_type == event_type && state.state_key.is_empty())
+        };
+        let mut state: Vec<(&str, &str, Box<RawValue>)> = Vec::new();
+        let rules = &append.room().rules;
+        state.push((
+            "m.room.power_levels",
+            "",
+            raw(&power_levels(creation, rules))?,
+        ));
+        if let Some(alias) = alias {
+            state.push((
+                "m.room.canonical_alias",
+                "",
+                raw(&json!({ "alias": alias }))?,
+            ));
+        }
+        for (event_type, content) in creation.preset.state() {
+            if !given(event_type) {
+                state.push((event_type, "", raw(&content)?));
+            }
+        }
+        for initial in &creation.initial_state {
+            let overridden = initial.state_key.is_empty()
+                && ((initial.event_type == "m.room.name" && creation.name.is_some())
+                    || (initial.event_type == "m.room.topic" && creation.topic.is_some()));
+            if !overridden {
+                state.push((
+                    &initial.event_type,
+                    &initial.state_key,
+                    initial.content.clone(),
+                ));
+            }
+        }
+        if let Some(name) = &creation.name {
+            state.push(("m.room.name", "", raw(&json!({ "name": name }))?));
+        }
+        if let Some(topic) = &creation.topic {
+            let content = json!({ "topic": topic, "m.topic": { "m.text": [{ "body": topic }] } });
+            state.push(("m.room.topic", "", raw(&content)?));
+        }
+        for (event_type, state_key, content) in &state {
+            append
+                .append(NewEvent::state(
+                    event_type,
+                    state_key,
+                    &creation.creator,
+                    content,
+                ))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn invite_founder(
+        &self,
+        append: &mut Append<'_>,
+        creation: &Creation,
+        invited: &OwnedUserId,
+    ) -> Result<(), RoomError> {
+        if !self.is_local(invited) {
+            return Err(RoomError::Forbidden(
+                "this server does not federate yet".to_owned(),
+            ));
+        }
+        let mut content = Map::new();
+        self.profiles().profile(invited).await.write(&mut content);
+        if creation.is_direct {
+            content.insert("is_direct".to_owned(), Value::Bool(true));
+        }
+        append
+            .member(&creation.creator, invited, "invite", content)
+            .await
+    }
+}
+
+/// A room of which nothing is stored yet, and its first event.
+pub(crate) struct Founded {
+    pub(crate) room: Arc<Room>,
+    pub(crate) create: Composed,
+}
+
+fn create_content(
+    creation: &Creation,
+    version: &RoomVersionId,
+    rules: &Rules,
+) -> Result<Map<String, Value>, RoomError> {
+    let mut content = creation.creation_content.clone();
+    content.remove("creator");
+    content.insert("room_version".to_owned(), json!(version));
+    if rules.creator_in_content() {
+        content.insert("creator".to_owned(), json!(creation.creator));
+    }
+    if rules.privileged_creators() && creation.preset == Preset::TrustedPrivateChat {
+        let creators = content
+            .entry("additional_creators")
+            .or_insert_with(|| json!([]));
+        let Value::Array(creators) = creators else {
+            return Err(RoomError::InvalidParam(
+                "additional_creators is not a list".to_owned(),
+            ));
+        };
+        for invited in &creation.invite {
+            if !creators
+                .iter()
+                .any(|creator| creator.as_str() == Some(invited.as_str()))
+            {
+                creators.push(json!(invited));
+            }
+        }
+    }
+    Ok(content)
+}
+
+/// The content of a new room's `m.room.power_levels`, with what the client overrides.
+fn power_levels(creation: &Creation, rules: &Rules) -> Value {
+    let mut owners = Vec::new();
+    if !rules.privileged_creators() {
+        owners.push(&creation.creator);
+        if creation.preset == Preset::TrustedPrivateChat {
+            owners.extend(&creation.invite);
+        }
+    }
+    let mut content = rules.initial_power_levels(owners);
+    if let Value::Object(content) = &mut content {
+        content.extend(creation.power_level_content_override.clone());
+    }
+    content
+}
+
+/// What the authorisation rules refuse in a room that does not exist yet is a contradiction in the request.
+fn as_invalid_state(error: RoomError) -> RoomError {
+    match error {
+        RoomError::Forbidden(reason) => RoomError::InvalidRoomState(reason),
+        error => error,
+    }
+}
+
+fn raw(value: &impl serde::Serialize) -> Result<Box<RawValue>, RoomError> {
+    to_raw_value(value).map_err(|error| RoomError::BadJson(error.to_string()))
+}

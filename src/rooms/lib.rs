@@ -1,0 +1,210 @@
+//! Rooms: events, state, membership (DESIGN §5, §6).
+//!
+//! One writer per room decides in memory; one commit keeps the event with everything that must be true when the answer
+//! is sent; the world hears of it behind the log. Knows neither HTTP nor accounts: what a profile is, [`Profiles`] tells.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, Weak},
+};
+
+use host::Host;
+use parking_lot::Mutex;
+use room_versions::Signer;
+use ruma::{OwnedServerName, RoomId, RoomVersionId, ServerName, UserId};
+use store::{RoomNid, Store};
+
+mod aliases;
+mod append;
+mod creation;
+mod error;
+mod event;
+mod membership;
+mod news;
+mod notify;
+mod profile;
+mod publish;
+mod read;
+mod room;
+mod send;
+
+pub use creation::{Creation, InitialState, Preset};
+pub use error::RoomError;
+pub use event::{ClientView, Event, Previous, write_json_str};
+pub use news::{Follower, MemberChange, RoomNews, What};
+pub use profile::{MemberProfile, Profiles};
+pub use room::Room;
+pub use send::Transaction;
+
+/// Who this server is: its name and its signing key.
+pub struct Identity {
+    /// `server_name`
+    pub server_name: OwnedServerName,
+    /// Signs every event sent here.
+    pub signer: Signer,
+}
+
+/// Bounds and defaults.
+#[derive(Clone, Debug)]
+pub struct RoomOptions {
+    /// Version of rooms whose creator asks for none.
+    pub default_version: RoomVersionId,
+    /// Bytes of rooms kept in memory.
+    pub room_cache_bytes: usize,
+    /// Bytes of events kept in memory.
+    pub event_cache_bytes: usize,
+}
+
+/// All rooms of this server; cheap to clone.
+#[derive(Clone)]
+pub struct Rooms(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    host: Host,
+    identity: Identity,
+    options: RoomOptions,
+    profiles: Arc<dyn Profiles>,
+    followers: OnceLock<Vec<Arc<dyn Follower>>>,
+    events: quick_cache::sync::Cache<(RoomNid, store::Rsn), Arc<Event>, EventWeight>,
+    /// Holds rooms in memory within the budget.
+    loaded: quick_cache::sync::Cache<RoomNid, Arc<RoomCell>, RoomWeight>,
+    /// Knows every room in memory, so that there is never a second one beside a room that somebody still holds.
+    alive: Mutex<HashMap<RoomNid, Alive>>,
+}
+
+/// A room that somebody holds, or its place, or neither.
+#[derive(Default)]
+struct Alive {
+    cell: Weak<RoomCell>,
+    room: Weak<Room>,
+}
+
+/// A room, or the place where somebody is loading it.
+#[derive(Default)]
+struct RoomCell(tokio::sync::OnceCell<Arc<Room>>);
+
+#[derive(Clone)]
+struct EventWeight;
+
+impl quick_cache::Weighter<(RoomNid, store::Rsn), Arc<Event>> for EventWeight {
+    fn weight(&self, _key: &(RoomNid, store::Rsn), event: &Arc<Event>) -> u64 {
+        event.weight() as u64
+    }
+}
+
+#[derive(Clone)]
+struct RoomWeight;
+
+impl quick_cache::Weighter<RoomNid, Arc<RoomCell>> for RoomWeight {
+    fn weight(&self, _key: &RoomNid, _cell: &Arc<RoomCell>) -> u64 {
+        room::WEIGHT as u64
+    }
+}
+
+impl Rooms {
+    /// The rooms of a store.
+    pub fn new(
+        store: Store,
+        host: Host,
+        identity: Identity,
+        options: RoomOptions,
+        profiles: Arc<dyn Profiles>,
+    ) -> Self {
+        // Expected numbers of items, for the caches' tables: an event weighs about 1 KB.
+        let events = options.event_cache_bytes / 1024;
+        let rooms = options.room_cache_bytes / room::WEIGHT;
+        let inner = Inner {
+            events: quick_cache::sync::Cache::with_weighter(
+                events,
+                options.event_cache_bytes as u64,
+                EventWeight,
+            ),
+            loaded: quick_cache::sync::Cache::with_weighter(
+                rooms,
+                options.room_cache_bytes as u64,
+                RoomWeight,
+            ),
+            alive: Mutex::default(),
+            followers: OnceLock::new(),
+            store,
+            host,
+            identity,
+            options,
+            profiles,
+        };
+        Self(Arc::new(inner))
+    }
+
+    /// Names those who hear of every change; once, before the first request.
+    pub fn follow(&self, followers: Vec<Arc<dyn Follower>>) {
+        if self.0.followers.set(followers).is_err() {
+            tracing::error!("the followers of the rooms were named twice");
+        }
+    }
+
+    /// Below.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The name of this server.
+    pub fn server_name(&self) -> &ServerName {
+        &self.0.identity.server_name
+    }
+
+    /// Whether the user lives here.
+    pub fn is_local(&self, user: &UserId) -> bool {
+        user.server_name() == self.server_name()
+    }
+
+    /// The number of a room.
+    ///
+    /// # Errors
+    /// [`RoomError::UnknownRoom`]
+    pub async fn nid(&self, room_id: &RoomId) -> Result<RoomNid, RoomError> {
+        self.store()
+            .interner()
+            .find(room_id.as_str())
+            .await?
+            .ok_or(RoomError::UnknownRoom)
+    }
+
+    /// A room, from memory or from the store.
+    ///
+    /// # Errors
+    /// [`RoomError::UnknownRoom`]
+    pub async fn room(&self, nid: RoomNid) -> Result<Arc<Room>, RoomError> {
+        let cell = self.cell(nid);
+        let load = || async {
+            let room = Arc::new(Room::load(self.store(), nid).await?);
+            self.register(&room);
+            Ok::<_, RoomError>(room)
+        };
+        cell.0.get_or_try_init(load).await.map(Arc::clone)
+    }
+
+    /// A room by its id.
+    ///
+    /// # Errors
+    /// [`RoomError::UnknownRoom`]
+    pub async fn room_by_id(&self, room_id: &RoomId) -> Result<Arc<Room>, RoomError> {
+        self.room(self.nid(room_id).await?).await
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.0.host
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.0.identity.signer
+    }
+
+    pub(crate) fn options(&self) -> &RoomOptions {
+        &self.0.options
+    }
+
+    pub(crate) fn profiles(&self) -> &dyn Profiles {
+        &*self.0.profiles
+    }
+}

@@ -1,0 +1,373 @@
+//! Who is in a room: join, invite, knock, leave, kick, ban, unban, forget.
+//!
+//! [spec](https://spec.matrix.org/v1.19/client-server-api/#room-membership)
+
+use ruma::{
+    OwnedEventId, OwnedUserId, RoomId, UserId,
+    room::{AllowRule, JoinRule},
+};
+use serde_json::{Map, Value, json, value::to_raw_value};
+use store::{
+    UserNid,
+    rows::{MemberRow, Membership, UserRoomRow},
+    tables::UserRooms,
+};
+
+use crate::{
+    RoomError, RoomNews, Rooms, What,
+    append::{Append, NewEvent},
+};
+
+/// How many members are asked, at most, whether they can vouch for somebody who joins by `restricted` rules.
+const MAX_VOUCHERS: usize = 1000;
+
+impl Rooms {
+    /// Joins a room: by its join rules, by invitation, or by `restricted` rules. Joining twice is no change.
+    ///
+    /// `extra` is what the client wants in the content besides (`reason`).
+    ///
+    /// # Errors
+    /// [`RoomError::UnknownRoom`]; [`RoomError::Forbidden`] by the authorisation rules.
+    pub async fn join(
+        &self,
+        room_id: &RoomId,
+        user: &UserId,
+        extra: Map<String, Value>,
+    ) -> Result<(), RoomError> {
+        let room = self.room_by_id(room_id).await?;
+        let profile = self.profiles().profile(user).await;
+        self.change(&room, async |append| {
+            let before = append.membership(user).await?;
+            if before == Some(Membership::Join) {
+                return Ok(());
+            }
+            let mut content = extra;
+            content.remove("join_authorised_via_users_server");
+            profile.write(&mut content);
+            if before != Some(Membership::Invite)
+                && let Some(voucher) = self.voucher(append, user).await?
+            {
+                content.insert(
+                    "join_authorised_via_users_server".to_owned(),
+                    Value::String(voucher.into()),
+                );
+            }
+            append.member(user, user, "join", content).await
+        })
+        .await
+    }
+
+    /// Invites a user.
+    ///
+    /// # Errors
+    /// [`RoomError::NotJoined`], [`RoomError::Forbidden`]: also for somebody who is in the room already, or banned.
+    pub async fn invite(
+        &self,
+        room_id: &RoomId,
+        sender: &UserId,
+        target: &UserId,
+        mut content: Map<String, Value>,
+    ) -> Result<(), RoomError> {
+        let room = self.room_to_send(room_id).await?;
+        if !self.is_local(target) {
+            return Err(RoomError::Forbidden(
+                "this server does not federate yet".to_owned(),
+            ));
+        }
+        self.profiles().profile(target).await.write(&mut content);
+        self.change(&room, async |append| {
+            require_joined(append, sender).await?;
+            append.member(sender, target, "invite", content).await
+        })
+        .await
+    }
+
+    /// Asks to be let in.
+    ///
+    /// # Errors
+    /// [`RoomError::UnknownRoom`]; [`RoomError::Forbidden`] where the join rules do not let users knock.
+    pub async fn knock(
+        &self,
+        room_id: &RoomId,
+        user: &UserId,
+        mut content: Map<String, Value>,
+    ) -> Result<(), RoomError> {
+        let room = self.room_by_id(room_id).await?;
+        self.profiles().profile(user).await.write(&mut content);
+        self.change(&room, async |append| {
+            if append.membership(user).await? == Some(Membership::Knock) {
+                return Ok(());
+            }
+            append.member(user, user, "knock", content).await
+        })
+        .await
+    }
+
+    /// Leaves a room, rejects an invitation or takes back a knock. Leaving twice is no change.
+    ///
+    /// # Errors
+    /// [`RoomError::NotJoined`] if the user never was in the room or is banned.
+    pub async fn leave(
+        &self,
+        room_id: &RoomId,
+        user: &UserId,
+        reason: Option<&str>,
+    ) -> Result<(), RoomError> {
+        let room = self.room_to_send(room_id).await?;
+        self.change(&room, async |append| {
+            match append.membership(user).await? {
+                Some(Membership::Leave) => Ok(()),
+                None | Some(Membership::Ban) => Err(RoomError::NotJoined),
+                Some(_) => {
+                    append
+                        .member(user, user, "leave", with_reason(reason))
+                        .await
+                }
+            }
+        })
+        .await
+    }
+
+    /// Removes somebody who is in the room, is invited or knocks.
+    ///
+    /// # Errors
+    /// [`RoomError::NotJoined`]; [`RoomError::Forbidden`], also if the target is not there.
+    pub async fn kick(
+        &self,
+        room_id: &RoomId,
+        sender: &UserId,
+        target: &UserId,
+        reason: Option<&str>,
+    ) -> Result<(), RoomError> {
+        let room = self.room_to_send(room_id).await?;
+        self.change(&room, async |append| {
+            require_joined(append, sender).await?;
+            match append.membership(target).await? {
+                Some(Membership::Join | Membership::Invite | Membership::Knock) => {}
+                _ => {
+                    return Err(RoomError::Forbidden(
+                        "the user is not in the room".to_owned(),
+                    ));
+                }
+            }
+            append
+                .member(sender, target, "leave", with_reason(reason))
+                .await
+        })
+        .await
+    }
+
+    /// Bans somebody, whether they are in the room or not. Banning twice is no change.
+    ///
+    /// # Errors
+    /// [`RoomError::NotJoined`], [`RoomError::Forbidden`]
+    pub async fn ban(
+        &self,
+        room_id: &RoomId,
+        sender: &UserId,
+        target: &UserId,
+        reason: Option<&str>,
+    ) -> Result<(), RoomError> {
+        let room = self.room_to_send(room_id).await?;
+        self.change(&room, async |append| {
+            require_joined(append, sender).await?;
+            append
+                .member(sender, target, "ban", with_reason(reason))
+                .await
+        })
+        .await
+    }
+
+    /// Lifts a ban.
+    ///
+    /// # Errors
+    /// [`RoomError::NotJoined`]; [`RoomError::Forbidden`], also if the target is not banned.
+    pub async fn unban(
+        &self,
+        room_id: &RoomId,
+        sender: &UserId,
+        target: &UserId,
+        reason: Option<&str>,
+    ) -> Result<(), RoomError> {
+        let room = self.room_to_send(room_id).await?;
+        self.change(&room, async |append| {
+            require_joined(append, sender).await?;
+            if append.membership(target).await? != Some(Membership::Ban) {
+                return Err(RoomError::Forbidden("the user is not banned".to_owned()));
+            }
+            append
+                .member(sender, target, "leave", with_reason(reason))
+                .await
+        })
+        .await
+    }
+
+    /// Takes a room that the user has left out of their sight. Forgetting twice is no change.
+    ///
+    /// # Errors
+    /// [`RoomError::UnknownRoom`]; [`RoomError::InvalidParam`] while the user is still in the room.
+    pub async fn forget(&self, room_id: &RoomId, user_id: &UserId) -> Result<(), RoomError> {
+        let room = self.room_by_id(room_id).await?;
+        let user: UserNid = self
+            .store()
+            .interner()
+            .find(user_id.as_str())
+            .await?
+            .ok_or(RoomError::UnknownRoom)?;
+        let (publisher, nid) = (self.clone(), room.nid);
+        self.change(&room, async |append| {
+            let Some(current) = append.current("m.room.member", user_id.as_str()).await? else {
+                return Err(RoomError::UnknownRoom);
+            };
+            let membership = crate::append::membership_of(&current.pdu);
+            let Some(membership @ (Membership::Leave | Membership::Ban)) = membership else {
+                return Err(RoomError::InvalidParam(
+                    "leave the room before you forget it".to_owned(),
+                ));
+            };
+            let member = MemberRow {
+                membership,
+                rsn: current.rsn,
+                pos: current.pos,
+            };
+            let batch = append.batch();
+            batch.put::<UserRooms>(
+                &(user, nid),
+                &UserRoomRow {
+                    member,
+                    forgotten: true,
+                },
+            );
+            batch.after(move |pos| {
+                publisher.tell(&RoomNews {
+                    room: nid,
+                    pos,
+                    what: What::Forgotten(user),
+                })
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    /// A local member who vouches for a user that joins by `restricted` rules; `None` if the rules do not ask for one.
+    ///
+    /// [spec](https://spec.matrix.org/v1.19/client-server-api/#restricted-rooms)
+    async fn voucher(
+        &self,
+        append: &mut Append<'_>,
+        user: &UserId,
+    ) -> Result<Option<OwnedUserId>, RoomError> {
+        let event = append.current("m.room.join_rules", "").await?;
+        let (JoinRule::Restricted(rule) | JoinRule::KnockRestricted(rule)) =
+            room_versions::join_rule(event.as_ref().map(|current| &*current.pdu))
+        else {
+            return Ok(None);
+        };
+        let mut allowed = false;
+        for rule in &rule.allow {
+            if let AllowRule::RoomMembership(membership) = rule {
+                allowed |= self.is_joined(&membership.room_id, user).await?;
+            }
+        }
+        if !allowed {
+            // Without anybody to vouch the authorisation rules refuse, except where the user may join anyway.
+            return Ok(None);
+        }
+        let power_levels = append.power_levels().await?;
+        // Members with power are few and named; anybody will do where inviting takes none.
+        let named = append
+            .room()
+            .creation
+            .creators
+            .iter()
+            .chain(power_levels.users.keys());
+        let named: Vec<_> = named.filter(|user| self.is_local(user)).cloned().collect();
+        for candidate in named {
+            if power_levels.user_can_invite(&candidate)
+                && append.membership(&candidate).await? == Some(Membership::Join)
+            {
+                return Ok(Some(candidate));
+            }
+        }
+        for (member, row) in self
+            .members(append.room().nid)
+            .await?
+            .into_iter()
+            .take(MAX_VOUCHERS)
+        {
+            if row.membership != Membership::Join {
+                continue;
+            }
+            let name = self.store().interner().name(member).await?;
+            let Ok(candidate) = OwnedUserId::try_from(&*name) else {
+                continue;
+            };
+            if self.is_local(&candidate)
+                && power_levels.user_can_invite(&candidate)
+                && append.membership(&candidate).await? == Some(Membership::Join)
+            {
+                return Ok(Some(candidate));
+            }
+        }
+        Err(RoomError::Forbidden(
+            "nobody here can vouch for you in this room".to_owned(),
+        ))
+    }
+
+    /// Whether a user is joined to a room, as far as this server knows.
+    pub async fn is_joined(&self, room_id: &RoomId, user: &UserId) -> Result<bool, RoomError> {
+        let interner = self.store().interner();
+        let (Some(room), Some(user)) = (
+            interner.find(room_id.as_str()).await?,
+            interner.find(user.as_str()).await?,
+        ) else {
+            return Ok(false);
+        };
+        Ok(self
+            .member(room, user)
+            .await?
+            .is_some_and(|row| row.membership == Membership::Join))
+    }
+}
+
+impl Append<'_> {
+    /// Appends an `m.room.member` event with the given content and membership.
+    pub(crate) async fn member(
+        &mut self,
+        sender: &UserId,
+        target: &UserId,
+        membership: &str,
+        mut content: Map<String, Value>,
+    ) -> Result<(), RoomError> {
+        content.insert(
+            "membership".to_owned(),
+            Value::String(membership.to_owned()),
+        );
+        let content =
+            to_raw_value(&content).map_err(|error| RoomError::BadJson(error.to_string()))?;
+        let _: OwnedEventId = self
+            .append(NewEvent::state(
+                "m.room.member",
+                target.as_str(),
+                sender,
+                &content,
+            ))
+            .await?;
+        Ok(())
+    }
+}
+
+async fn require_joined(append: &mut Append<'_>, sender: &UserId) -> Result<(), RoomError> {
+    if append.membership(sender).await? == Some(Membership::Join) {
+        Ok(())
+    } else {
+        Err(RoomError::NotJoined)
+    }
+}
+
+fn with_reason(reason: Option<&str>) -> Map<String, Value> {
+    reason
+        .map(|reason| Map::from_iter([("reason".to_owned(), json!(reason))]))
+        .unwrap_or_default()
+}

@@ -1,0 +1,84 @@
+//! Classifies an event once by the predefined push rules, so that unread counts are differences of two counters.
+//!
+//! [spec](https://spec.matrix.org/v1.19/client-server-api/#predefined-rules)
+
+use ruma::OwnedUserId;
+use serde::Deserialize;
+
+/// What the predefined rules say of an event, for every member but its sender.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Class {
+    /// It adds to `notification_count`.
+    pub(crate) notifies: bool,
+    /// It adds to everybody's `highlight_count`: an allowed `@room`, or a tombstone.
+    pub(crate) highlights_all: bool,
+    /// It adds to these users' `highlight_count`, and to their `notification_count` whether or not it notifies the others.
+    pub(crate) mentions: Vec<OwnedUserId>,
+    /// It is in a thread.
+    pub(crate) threaded: bool,
+}
+
+/// How many users one event can mention; beyond that the rest is not highlighted. Synapse has no bound; ten lines of
+/// names are a list, not a mention.
+const MAX_MENTIONS: usize = 100;
+
+#[derive(Deserialize, Default)]
+struct Content {
+    msgtype: Option<String>,
+    #[serde(rename = "m.mentions")]
+    mentions: Option<Mentions>,
+    #[serde(rename = "m.relates_to")]
+    relates_to: Option<RelatesTo>,
+}
+
+#[derive(Deserialize, Default)]
+struct Mentions {
+    #[serde(default)]
+    user_ids: Vec<String>,
+    #[serde(default)]
+    room: bool,
+}
+
+#[derive(Deserialize, Default)]
+struct RelatesTo {
+    rel_type: Option<String>,
+}
+
+/// Classifies an event. `may_notify_room` tells whether the sender's power level reaches `notifications.room`.
+pub(crate) fn classify(
+    event_type: &str,
+    is_state: bool,
+    content: &str,
+    may_notify_room: impl FnOnce() -> bool,
+) -> Class {
+    // Content of another shape than expected matches no rule that looks into it.
+    let content: Content = serde_json::from_str(content).unwrap_or_default();
+    let rel_type = content.relates_to.and_then(|relation| relation.rel_type);
+    let threaded = rel_type.as_deref() == Some("m.thread");
+    let mut class = Class {
+        threaded,
+        ..Class::default()
+    };
+    let is_notice = content.msgtype.as_deref() == Some("m.notice");
+    let is_edit = rel_type.as_deref() == Some("m.replace");
+    // `.m.rule.suppress_notices`, `.m.rule.member_event`: above the mention rules.
+    if is_notice || event_type == "m.room.member" {
+        return class;
+    }
+    if let Some(mentions) = content.mentions {
+        class.mentions = mentions
+            .user_ids
+            .iter()
+            .take(MAX_MENTIONS)
+            .filter_map(|user| OwnedUserId::try_from(user.as_str()).ok())
+            .collect();
+        class.highlights_all = mentions.room && may_notify_room();
+    }
+    class.highlights_all |= event_type == "m.room.tombstone" && is_state;
+    let ordinary = matches!(
+        event_type,
+        "m.room.message" | "m.room.encrypted" | "m.call.invite"
+    );
+    class.notifies = class.highlights_all || (ordinary && !is_edit);
+    class
+}
