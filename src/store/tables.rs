@@ -163,6 +163,8 @@ tables! {
     Filters in Users 8: (UserNid, u32) => Raw;
     /// SHA-256 of the filter's JSON → its number, so that the same filter is kept once.
     FilterNumbers in Users 9: (UserNid, Tail) => u32;
+    /// User and device id → when and from where it was last used, as JSON. Written by `users`, relaxed.
+    DeviceSeen in Users 10: (UserNid, String) => Raw;
 
     // ---- feeds ------------------------------------------------------------------------------------------
     /// Transaction ids: user, device id, scope and id → the event id answered. `Tail` is `scope NUL txnId`, where the

@@ -1,0 +1,208 @@
+//! Devices and which tokens are theirs
+//! ([spec](https://spec.matrix.org/v1.19/client-server-api/#device-management)).
+
+use std::collections::HashSet;
+
+use ruma::{DeviceId, OwnedDeviceId};
+use serde::{Deserialize, Serialize};
+use store::{
+    Batch, Scan, StoreError, UserNid,
+    tables::{AccessTokens, DeviceSeen, Devices, RefreshTokens},
+};
+
+use crate::{DeviceError, UserNews, Users, news::Aftermath, rows, tokens::TokenHash};
+
+/// A device as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Chosen by the client or by us.
+    pub device_id: OwnedDeviceId,
+    /// Public.
+    pub display_name: Option<String>,
+    /// The address that last used it.
+    pub last_seen_ip: Option<String>,
+    /// When that was, in milliseconds since the Unix epoch; exact to a minute.
+    pub last_seen_ts: Option<u64>,
+}
+
+/// As Synapse has it; a longer name is no name.
+pub(crate) const MAX_DISPLAY_NAME_CHARACTERS: usize = 100;
+/// Spent refresh tokens remembered per device, to notice a thief.
+const SPENT_REMEMBERED: usize = 8;
+
+/// The row of a device.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct DeviceRow {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) display_name: Option<String>,
+    pub(crate) created_ms: u64,
+    /// The tokens in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) current: Option<TokenPair>,
+    /// What the last refresh gave out and nobody has used yet: until then `current` holds too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<TokenPair>,
+    /// Refresh tokens whose successor has been used, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) spent: Vec<TokenHash>,
+}
+
+/// An access token and the refresh token given out with it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct TokenPair {
+    pub(crate) access: TokenHash,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh: Option<TokenHash>,
+}
+
+/// The row that last-seen is kept in, apart from the tokens so that it is written without reading.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SeenRow {
+    pub(crate) ip: Option<String>,
+    pub(crate) ts: u64,
+}
+
+impl DeviceRow {
+    /// All tokens end.
+    pub(crate) fn revoke(&mut self, batch: &mut Batch, aftermath: &mut Aftermath) {
+        self.revoke_pair(self.current, batch, aftermath);
+        self.revoke_pair(self.next, batch, aftermath);
+        for spent in self.spent.drain(..) {
+            batch.delete::<RefreshTokens>(&spent.key());
+        }
+        (self.current, self.next) = (None, None);
+    }
+
+    fn revoke_pair(&self, pair: Option<TokenPair>, batch: &mut Batch, aftermath: &mut Aftermath) {
+        let Some(pair) = pair else { return };
+        aftermath.revoked.push(pair.access);
+        batch.delete::<AccessTokens>(&pair.access.key());
+        if let Some(refresh) = pair.refresh {
+            batch.delete::<RefreshTokens>(&refresh.key());
+        }
+    }
+
+    /// Somebody used what the last refresh gave out: what it replaced ends.
+    pub(crate) fn promote(&mut self, batch: &mut Batch, aftermath: &mut Aftermath) {
+        if let Some(old) = self.current.take() {
+            aftermath.revoked.push(old.access);
+            batch.delete::<AccessTokens>(&old.access.key());
+            self.spent.extend(old.refresh);
+        }
+        while self.spent.len() > SPENT_REMEMBERED {
+            batch.delete::<RefreshTokens>(&self.spent.remove(0).key());
+        }
+        self.current = self.next.take();
+    }
+
+    /// What the last refresh gave out is forgotten: its answer was lost, and it was asked again.
+    pub(crate) fn drop_next(&mut self, batch: &mut Batch, aftermath: &mut Aftermath) {
+        let next = self.next.take();
+        self.revoke_pair(next, batch, aftermath);
+    }
+}
+
+impl Users {
+    /// All devices of a user.
+    pub async fn devices(&self, user: UserNid) -> Result<Vec<Device>, StoreError> {
+        let rows = self
+            .0
+            .store
+            .scan::<Devices>(Scan::prefix::<Devices>(&(user,)))
+            .await?;
+        let keys: Vec<_> = rows.iter().map(|(key, _)| key.clone()).collect();
+        let seen = self.0.store.multi_get::<DeviceSeen>(&keys).await?;
+        rows.into_iter()
+            .zip(seen)
+            .map(|(((_, device_id), raw), seen)| {
+                let row: DeviceRow = rows::parse::<Devices, _>(&raw)?;
+                let seen = seen
+                    .map(|raw| rows::parse::<DeviceSeen, SeenRow>(&raw))
+                    .transpose()?;
+                Ok(device(device_id, row, seen))
+            })
+            .collect()
+    }
+
+    /// One device of a user.
+    pub async fn device(
+        &self,
+        user: UserNid,
+        device_id: &DeviceId,
+    ) -> Result<Option<Device>, StoreError> {
+        let key = (user, device_id.to_string());
+        let Some(row) = rows::read::<Devices, DeviceRow>(&self.0.store, &key).await? else {
+            return Ok(None);
+        };
+        let seen = rows::read::<DeviceSeen, SeenRow>(&self.0.store, &key).await?;
+        Ok(Some(device(key.1, row, seen)))
+    }
+
+    /// Gives a device another display name; `None` leaves it as it is.
+    pub async fn rename_device(
+        &self,
+        user: UserNid,
+        device_id: &DeviceId,
+        display_name: Option<String>,
+    ) -> Result<(), DeviceError> {
+        let limit = MAX_DISPLAY_NAME_CHARACTERS;
+        if display_name
+            .as_ref()
+            .is_some_and(|name| name.chars().count() > limit)
+        {
+            return Err(DeviceError::NameTooLong { limit });
+        }
+        let guard = self.0.locks.lock(user).await;
+        let key = (user, device_id.to_string());
+        let row: Option<DeviceRow> = rows::read::<Devices, _>(&self.0.store, &key).await?;
+        let mut row = row.ok_or(DeviceError::NotFound)?;
+        if display_name.is_none() || display_name == row.display_name {
+            return Ok(());
+        }
+        row.display_name = display_name;
+        let mut batch = Batch::new();
+        batch.put::<Devices>(&key, &rows::write::<Devices>(&row)?);
+        let news = UserNews::DeviceChanged {
+            device_id: device_id.to_owned(),
+        };
+        self.commit(user, guard, batch, Aftermath::news(news))
+            .await?;
+        Ok(())
+    }
+
+    /// Removes devices and their tokens, in one commit. Unknown ones are removed already.
+    pub async fn delete_devices(
+        &self,
+        user: UserNid,
+        device_ids: &[OwnedDeviceId],
+    ) -> Result<(), StoreError> {
+        let which: HashSet<&str> = device_ids.iter().map(|id| id.as_str()).collect();
+        self.delete_devices_where(user, |id| which.contains(id))
+            .await
+    }
+
+    pub(crate) async fn delete_devices_where(
+        &self,
+        user: UserNid,
+        which: impl Fn(&str) -> bool,
+    ) -> Result<(), StoreError> {
+        let guard = self.0.locks.lock(user).await;
+        let (mut batch, mut aftermath) = (Batch::new(), Aftermath::default());
+        self.remove_devices(&mut batch, &mut aftermath, user, which)
+            .await?;
+        if !batch.is_empty() {
+            self.commit(user, guard, batch, aftermath).await?;
+        }
+        Ok(())
+    }
+}
+
+fn device(device_id: String, row: DeviceRow, seen: Option<SeenRow>) -> Device {
+    let (last_seen_ip, last_seen_ts) = seen.map_or((None, None), |seen| (seen.ip, Some(seen.ts)));
+    Device {
+        device_id: device_id.into(),
+        display_name: row.display_name,
+        last_seen_ip,
+        last_seen_ts,
+    }
+}

@@ -1,0 +1,96 @@
+//! What the rest of the server hears about a user, after it is kept.
+
+use std::sync::Arc;
+
+use ruma::OwnedDeviceId;
+use store::{Batch, Pos, RoomNid, StoreError, UserNid};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::{Users, tokens::TokenHash};
+
+/// Hears what changes about users, in commit order. Called on the committer's thread: it must not block.
+pub trait UserFollower: Send + Sync {
+    /// `what` changed about `user` at `pos`.
+    fn user_changed(&self, user: UserNid, pos: Pos, what: &UserNews);
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserNews {
+    /// Account data, global or of one room.
+    AccountData {
+        /// The room, if it is a room's.
+        room: Option<RoomNid>,
+    },
+    /// Push rules; [`UserNews::AccountData`] is told as well.
+    PushRules,
+    /// The tokens of a device no longer hold: it was logged in anew, or a stolen refresh token showed up.
+    LoggedOut {
+        /// The device, which stays.
+        device_id: OwnedDeviceId,
+    },
+    /// A device is gone, and its tokens.
+    DeviceRemoved {
+        /// The device.
+        device_id: OwnedDeviceId,
+    },
+    /// A device was renamed, or is new.
+    DeviceChanged {
+        /// The device.
+        device_id: OwnedDeviceId,
+    },
+    /// The profile.
+    Profile,
+    /// The account was closed; its devices are told one by one.
+    Deactivated,
+}
+
+/// What follows from a commit: whom to tell and what memory to drop.
+#[derive(Default)]
+pub(crate) struct Aftermath {
+    pub(crate) news: Vec<UserNews>,
+    pub(crate) revoked: Vec<TokenHash>,
+}
+
+impl Aftermath {
+    pub(crate) fn news(news: UserNews) -> Self {
+        Self {
+            news: vec![news],
+            revoked: Vec::new(),
+        }
+    }
+}
+
+impl Users {
+    /// Commits `batch` for `user` and holds the user's lock until it is published, even if the caller stops
+    /// waiting: caches are corrected and followers told in the same moment.
+    pub(crate) async fn commit(
+        &self,
+        user: UserNid,
+        guard: OwnedMutexGuard<()>,
+        mut batch: Batch,
+        aftermath: Aftermath,
+    ) -> Result<Pos, StoreError> {
+        let users = self.clone();
+        batch.after(move |pos| {
+            users.publish(user, pos, &aftermath);
+            drop(guard);
+        });
+        self.0.store.commit(batch).await
+    }
+
+    fn publish(&self, user: UserNid, pos: Pos, aftermath: &Aftermath) {
+        for token in &aftermath.revoked {
+            self.0.sessions.remove(token);
+        }
+        if aftermath.news.contains(&UserNews::PushRules) {
+            self.0.rulesets.remove(&user);
+        }
+        let followers: Vec<Arc<dyn UserFollower>> = self.0.followers.read().clone();
+        for news in &aftermath.news {
+            for follower in &followers {
+                follower.user_changed(user, pos, news);
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Passwords: argon2id in a pool smaller than the machine, so that logins never starve anybody's sync.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher, PasswordVerifier},
+};
+use config::Passwords as PasswordOptions;
+use host::Host;
+use tokio::sync::Semaphore;
+
+use crate::{OptionsError, PasswordError};
+
+/// Longer ones are refused: argon2 would read them all.
+const MAX_PASSWORD_BYTES: usize = 512;
+/// Who comes when this many already wait for one worker is told to come back: about 2 s of work.
+const WAITING_PER_WORKER: usize = 64;
+/// As RFC 9106 recommends.
+const SALT_BYTES: usize = 16;
+
+pub(crate) struct Passwords {
+    host: Host,
+    params: Params,
+    /// The hash of nothing that anybody knows: whoever has no password is checked against it, so that a guess
+    /// takes equally long whether the user exists or not.
+    dummy: Arc<str>,
+    workers: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    most_waiting: usize,
+    min_characters: usize,
+}
+
+impl Passwords {
+    pub(crate) fn new(host: &Host, options: &PasswordOptions) -> Result<Self, OptionsError> {
+        let cost = |error: argon2::Error| OptionsError::Passwords(error.to_string());
+        let params = Params::new(
+            options.memory_kib,
+            options.iterations,
+            options.parallelism,
+            None,
+        )
+        .map_err(cost)?;
+        let dummy = hash(
+            &params,
+            &host.random_bytes::<32>(),
+            &host.random_bytes::<SALT_BYTES>(),
+        )
+        .map_err(|error| OptionsError::Passwords(error.to_string()))?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = if options.workers == 0 {
+            (cores / 2).max(1)
+        } else {
+            options.workers
+        };
+        Ok(Self {
+            host: host.clone(),
+            params,
+            dummy: dummy.into(),
+            workers: Arc::new(Semaphore::new(workers)),
+            waiting: Arc::default(),
+            most_waiting: workers.saturating_mul(WAITING_PER_WORKER),
+            min_characters: options.min_length,
+        })
+    }
+
+    /// Whether a user may choose `password`.
+    pub(crate) fn check(&self, password: &str) -> Result<(), PasswordError> {
+        if password.chars().count() < self.min_characters {
+            return Err(PasswordError::TooShort {
+                limit: self.min_characters,
+            });
+        }
+        check_length(password)
+    }
+
+    /// The PHC string to keep for `password`.
+    pub(crate) async fn hash(&self, password: &str) -> Result<String, PasswordError> {
+        check_length(password)?;
+        let (password, params) = (password.to_owned(), self.params.clone());
+        let salt = self.host.random_bytes::<SALT_BYTES>();
+        self.work(move || hash(&params, password.as_bytes(), &salt))
+            .await?
+    }
+
+    /// Whether `password` is the one that `kept` was made of. `None` is never right, after equal work.
+    pub(crate) async fn verify(
+        &self,
+        password: &str,
+        kept: Option<&str>,
+    ) -> Result<bool, PasswordError> {
+        check_length(password)?;
+        let known = kept.is_some();
+        let kept: Arc<str> = kept.map_or_else(|| Arc::clone(&self.dummy), Arc::from);
+        let password = password.to_owned();
+        // The cost in `kept` counts, not the one in the options: it may have been raised since.
+        let right = self
+            .work(move || {
+                Argon2::default()
+                    .verify_password(password.as_bytes(), &*kept)
+                    .is_ok()
+            })
+            .await?;
+        Ok(known && right)
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let waiting = Waiting::enter(&self.waiting, self.most_waiting)?;
+        let permit = Arc::clone(&self.workers)
+            .acquire_owned()
+            .await
+            .map_err(|_| PasswordError::Busy)?;
+        let done = tokio::task::spawn_blocking(move || {
+            // Moved in: a caller who hangs up does not free a worker that still works.
+            let _busy = (permit, waiting);
+            work()
+        });
+        done.await.map_err(|_| PasswordError::Failed)
+    }
+}
+
+fn hash(params: &Params, password: &[u8], salt: &[u8]) -> Result<String, PasswordError> {
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    let hash = argon2
+        .hash_password_with_salt(password, salt)
+        .map_err(|_| PasswordError::Failed)?;
+    Ok(hash.to_string())
+}
+
+fn check_length(password: &str) -> Result<(), PasswordError> {
+    if password.len() > MAX_PASSWORD_BYTES {
+        return Err(PasswordError::TooLong {
+            limit: MAX_PASSWORD_BYTES,
+        });
+    }
+    Ok(())
+}
+
+/// One place in the queue, given back when dropped.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn enter(counter: &Arc<AtomicUsize>, most: usize) -> Result<Self, PasswordError> {
+        let place = Self(Arc::clone(counter));
+        if counter.fetch_add(1, Ordering::Relaxed) >= most {
+            return Err(PasswordError::Busy);
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
