@@ -125,19 +125,17 @@ impl RateLimits {
     }
 }
 
-/// Forgets full buckets, and where none is full the fullest, once there are too many.
+/// Forgets full buckets, and where that is not enough the fullest quarter, once there are too many.
 fn make_room(shard: &mut HashMap<u64, u64>, now_us: u64) {
     if shard.len() < SHARD_ENTRIES {
         return;
     }
     shard.retain(|_, full_at| *full_at > now_us);
-    if shard.len() >= SHARD_ENTRIES
-        && let Some(fullest) = shard
-            .iter()
-            .min_by_key(|(_, full_at)| **full_at)
-            .map(|(hash, _)| *hash)
-    {
-        shard.remove(&fullest);
+    if shard.len() >= SHARD_ENTRIES {
+        let mut times: Vec<u64> = shard.values().copied().collect();
+        let (_, quarter, _) = times.select_nth_unstable(SHARD_ENTRIES / 4);
+        let quarter = *quarter;
+        shard.retain(|_, full_at| *full_at > quarter);
     }
 }
 
