@@ -73,3 +73,6 @@ impl AuthError {
         Self { reason }
     }
 }
+
+#[cfg(test)]
+mod tests;

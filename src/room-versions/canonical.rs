@@ -3,19 +3,23 @@
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue};
 
-/// How many objects and arrays may contain one another in an event's content. The spec has no figure; `serde_json`, which
-/// many clients use, gives up at 128, and a sync response lies around the content with 8 more.
-const MAX_NESTING: usize = 100;
+/// How many objects and arrays may lie in one another in a content of ours, itself included. The spec has no figure;
+/// `serde_json`, which many clients use, gives up at 128, and a sync response has another ten around the content.
+pub(crate) const MAX_NESTING: usize = 100;
 
 /// The object in `json`, or why it is not a canonical one.
 pub(crate) fn object(json: &str) -> Result<CanonicalJsonObject, String> {
-    let object: CanonicalJsonObject =
-        serde_json::from_str(json).map_err(|error| error.to_string())?;
-    // serde_json's own limit of 128 ended any deeper recursion above.
-    if object.values().any(|value| nesting(value) >= MAX_NESTING) {
+    serde_json::from_str(json).map_err(|error| error.to_string())
+}
+
+/// The same for the content of an event to be sent, whose nesting is bounded.
+pub(crate) fn content(json: &str) -> Result<CanonicalJsonObject, String> {
+    let content = object(json)?;
+    // The recursion is bounded itself: reading gave up at serde_json's limit.
+    if content.values().any(|value| nesting(value) >= MAX_NESTING) {
         return Err(format!("nested deeper than {MAX_NESTING} levels"));
     }
-    Ok(object)
+    Ok(content)
 }
 
 fn nesting(value: &CanonicalJsonValue) -> usize {

@@ -200,3 +200,6 @@ fn string(out: &mut Vec<u8>, value: &str) {
     // Writing a string into memory does not fail.
     let _ = serde_json::to_writer(out, value);
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,9 +130,9 @@ pub struct Composed {
 /// Why a draft cannot become an event.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The content is not canonical JSON: a float, an integer beyond ±(2⁵³-1), nested too deep, not an object
-    /// (`M_BAD_JSON`).
-    #[error("the content is not canonical JSON: {0}")]
+    /// The content is not canonical JSON (a float, an integer beyond ±(2⁵³-1), nested too deep, not an object), or
+    /// lacks what an event of its type needs to be signed (`M_BAD_JSON`).
+    #[error("the content is malformed: {0}")]
     NotCanonical(String),
     /// A size limit (`M_TOO_LARGE`).
     #[error("{what} is larger than {limit_bytes} bytes")]
@@ -181,7 +181,7 @@ impl Rules {
         signer: &Signer,
     ) -> Result<CanonicalJsonObject, BuildError> {
         let mut content =
-            canonical::object(draft.content.get()).map_err(BuildError::NotCanonical)?;
+            canonical::content(draft.content.get()).map_err(BuildError::NotCanonical)?;
         let mut pdu = CanonicalJsonObject::new();
         let mut put = |name: &str, value: CanonicalJsonValue| pdu.insert(name.to_owned(), value);
 
@@ -332,3 +332,6 @@ impl From<ParseError> for BuildError {
         Self::Draft(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

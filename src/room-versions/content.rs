@@ -94,7 +94,7 @@ impl Rules {
             .filter(|creator| *creator != event.sender)
             .collect();
         creators.sort_unstable();
-        // In versions 1 to 10 the content names the creator, and it is the sender that made the room all the same.
+        // In versions 1 to 10 the content names the one creator, who is hardly ever another than the sender.
         if creators.is_empty() || !self.creator_in_content() {
             creators.insert(0, event.sender.clone());
         }
@@ -222,3 +222,6 @@ fn string(value: Value) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ mod canonical;
 pub mod client_event;
 mod compose;
 mod content;
+#[cfg(test)]
+mod fixture;
 mod parts;
 mod pdu;
 mod redact;
@@ -32,20 +34,3 @@ pub use content::{ContentError, Create, Member, history_visibility, join_rule};
 pub use parts::{Parts, pdu_json};
 pub use pdu::{ParseError, Pdu};
 pub use rules::Rules;
-
-/// The words of the rules, as ruma spells them.
-pub mod words {
-    pub use ruma::{
-        events::{
-            StateEventType, TimelineEventType,
-            room::{
-                history_visibility::HistoryVisibility,
-                join_rules::JoinRule,
-                member::MembershipState,
-                power_levels::{RoomPowerLevels, UserPowerLevel},
-            },
-        },
-        signatures::Ed25519KeyPair,
-        state_res::Event,
-    };
-}

@@ -3,7 +3,6 @@
 
 use ruma::{
     EventId, UserId, canonical_json::redact_in_place, events::room::power_levels::RoomPowerLevels,
-    room_version_rules::AuthorizationRules,
 };
 
 use crate::{ParseError, Parts, Rules, canonical, pdu_json};
@@ -39,13 +38,12 @@ impl Rules {
         redactor: &UserId,
         target_sender: &UserId,
     ) -> bool {
-        let AuthorizationRules {
-            special_case_room_redaction,
-            ..
-        } = self.ruma.authorization;
         // In versions 1 and 2 the authorisation rules have decided already.
-        special_case_room_redaction
+        self.ruma.authorization.special_case_room_redaction
             || power_levels.for_user(redactor) >= power_levels.redact
             || redactor.server_name() == target_sender.server_name()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,3 +102,6 @@ impl Rules {
         self.ruma.authorization.integer_power_levels
     }
 }
+
+#[cfg(test)]
+mod tests;
