@@ -27,6 +27,9 @@ mod publish;
 mod read;
 mod room;
 mod send;
+mod state_at;
+mod token;
+mod visibility;
 
 pub use creation::{Creation, InitialState, Preset};
 pub use error::RoomError;
@@ -35,6 +38,9 @@ pub use news::{Follower, MemberChange, RoomNews, What};
 pub use profile::{MemberProfile, Profiles};
 pub use room::Room;
 pub use send::Transaction;
+pub use state_at::{State, StateChange};
+pub use token::{Token, TokenError};
+pub use visibility::Visibility;
 
 /// Who this server is: its name and its signing key.
 pub struct Identity {
