@@ -1,0 +1,176 @@
+//! How much of a room a user has not read, without a row per member and event (DESIGN §7).
+//!
+//! [spec](https://spec.matrix.org/v1.19/client-server-api/#receiving-notifications)
+
+use std::collections::BTreeMap;
+
+use ruma::{EventId, OwnedEventId};
+use serde::Deserialize;
+use store::{
+    Pos, RoomNid, Scan, UserNid,
+    rows::TimelineRow,
+    tables::{Highlights, ReadUpTo, Receipts, Timeline},
+};
+
+use crate::{Event, RoomError, Rooms};
+
+/// What is unread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// `notification_count`
+    pub notifications: u64,
+    /// `highlight_count`
+    pub highlights: u64,
+}
+
+/// What is unread in a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoomUnread {
+    /// Outside of threads, or everywhere if threads were not asked for.
+    pub main: Unread,
+    /// By thread root, where there is something.
+    pub threads: BTreeMap<OwnedEventId, Unread>,
+}
+
+/// Highlights that are counted one by one; beyond that a number says nothing more.
+const MAX_HIGHLIGHTS: usize = 1_000;
+
+/// The latest events that are looked at one by one for their threads; earlier unread ones count for the main timeline.
+const MAX_THREADED: usize = 200;
+
+impl Rooms {
+    /// What a member has not read of what was published up to `upto`; `by_thread` tells threads apart.
+    pub async fn unread(
+        &self,
+        room: RoomNid,
+        user: UserNid,
+        upto: Pos,
+        by_thread: bool,
+    ) -> Result<RoomUnread, RoomError> {
+        let read = self.store().get::<ReadUpTo>(&(room, user)).await?;
+        let Some(read) = read else {
+            // Whoever joins has read their own join: only users made members by others' events get here.
+            return Ok(RoomUnread::default());
+        };
+        if read >= upto {
+            return Ok(RoomUnread::default());
+        }
+        let (before, now) = (
+            self.counters(room, read).await?,
+            self.counters(room, upto).await?,
+        );
+        let range =
+            Scan::range::<Highlights>(&(user, room, read.next()), &(user, room, upto.next()));
+        let highlights = self
+            .store()
+            .scan::<Highlights>(range.limit(MAX_HIGHLIGHTS))
+            .await?;
+        let highlights: Vec<Pos> = highlights
+            .into_iter()
+            .map(|((_, _, pos), ())| pos)
+            .collect();
+        let notifying = now.0.saturating_sub(before.0);
+        let mut unread = RoomUnread {
+            main: Unread {
+                notifications: u64::from(notifying),
+                highlights: u64::from(now.1.saturating_sub(before.1)) + highlights.len() as u64,
+            },
+            threads: BTreeMap::new(),
+        };
+        unread.main.notifications += self.silent(room, &highlights).await?;
+        if by_thread && unread.main != Unread::default() {
+            self.part_threads(room, user, (read, upto), &highlights, &mut unread)
+                .await?;
+        }
+        Ok(unread)
+    }
+
+    /// `notifying` and `highlighting` of the room at a position.
+    async fn counters(&self, room: RoomNid, at: Pos) -> Result<(u32, u32), RoomError> {
+        let range = Scan::range::<Timeline>(&(room, Pos::MIN), &(room, at.next()));
+        let rows = self
+            .store()
+            .scan::<Timeline>(range.reverse().limit(1))
+            .await?;
+        Ok(rows
+            .first()
+            .map_or((0, 0), |(_, row)| (row.notifying, row.highlighting)))
+    }
+
+    /// How many of these events notify nobody but those they mention.
+    async fn silent(&self, room: RoomNid, highlights: &[Pos]) -> Result<u64, RoomError> {
+        if highlights.is_empty() {
+            return Ok(0);
+        }
+        let keys: Vec<_> = highlights.iter().map(|pos| (room, *pos)).collect();
+        let rows = self.store().multi_get::<Timeline>(&keys).await?;
+        let silent = rows
+            .iter()
+            .flatten()
+            .filter(|row| row.flags & TimelineRow::NOTIFIES == 0);
+        Ok(silent.count() as u64)
+    }
+
+    /// Moves what lies in threads out of the main count, and drops what a receipt of the thread has read.
+    async fn part_threads(
+        &self,
+        room: RoomNid,
+        user: UserNid,
+        (read, upto): (Pos, Pos),
+        highlights: &[Pos],
+        unread: &mut RoomUnread,
+    ) -> Result<(), RoomError> {
+        let range = Scan::range::<Timeline>(&(room, read.next()), &(room, upto.next()));
+        let rows = self
+            .store()
+            .scan::<Timeline>(range.reverse().limit(MAX_THREADED))
+            .await?;
+        let counts = TimelineRow::THREADED | TimelineRow::NOTIFIES;
+        let threaded: Vec<_> = rows
+            .into_iter()
+            .filter(|(_, row)| row.flags & counts == counts)
+            .map(|(_, row)| row.rsn)
+            .collect();
+        if threaded.is_empty() {
+            return Ok(());
+        }
+        let receipts = self
+            .store()
+            .scan::<Receipts>(Scan::prefix::<Receipts>(&(room, user)))
+            .await?;
+        for event in self.events(room, &threaded).await? {
+            let Some(root) = thread_root(&event) else {
+                continue;
+            };
+            let highlight = u64::from(highlights.binary_search(&event.pos).is_ok());
+            unread.main.notifications = unread.main.notifications.saturating_sub(1);
+            unread.main.highlights = unread.main.highlights.saturating_sub(highlight);
+            let is_read = receipts.iter().any(|((_, _, _, thread), receipt)| {
+                *thread == root.as_str() && receipt.event_pos >= event.pos
+            });
+            if !is_read {
+                let thread = unread.threads.entry(root).or_default();
+                thread.notifications += 1;
+                thread.highlights += highlight;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The root of the thread that an event is in.
+fn thread_root(event: &Event) -> Option<OwnedEventId> {
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(rename = "m.relates_to")]
+        relates_to: Relation,
+    }
+    #[derive(Deserialize)]
+    struct Relation {
+        rel_type: String,
+        event_id: String,
+    }
+    let content: Content = serde_json::from_str(event.content()).ok()?;
+    let Relation { rel_type, event_id } = content.relates_to;
+    (rel_type == "m.thread").then(|| EventId::parse(event_id).ok())?
+}
