@@ -3,7 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use http_layer::StandardError;
 use store::StoreError;
-use users::AuthenticationError;
+
+mod accounts;
 
 /// What a handler fails with.
 #[derive(Debug)]
@@ -48,16 +49,6 @@ impl From<StoreError> for Error {
             | StoreError::Closed
             | StoreError::Corrupt { .. }
             | StoreError::Engine(_) => Self::internal(error),
-        }
-    }
-}
-
-impl From<AuthenticationError> for Error {
-    fn from(error: AuthenticationError) -> Self {
-        match error {
-            AuthenticationError::UnknownToken => StandardError::unknown_token(false).into(),
-            AuthenticationError::SoftLoggedOut => StandardError::unknown_token(true).into(),
-            AuthenticationError::Store(error) => error.into(),
         }
     }
 }

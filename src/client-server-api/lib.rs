@@ -7,6 +7,7 @@ use http_layer::{Frame, frame};
 pub mod authentication;
 pub mod capabilities;
 pub mod events;
+pub mod filtering;
 pub mod modules;
 pub mod rooms;
 pub mod server_discovery;
@@ -14,6 +15,7 @@ pub mod user_data;
 
 mod error;
 mod extract;
+mod interactive;
 mod router;
 mod services;
 

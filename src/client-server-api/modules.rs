@@ -1,1 +1,6 @@
 //! [The modules of the client-server API](https://spec.matrix.org/v1.19/client-server-api/#modules).
+
+pub mod account_data;
+pub mod device_management;
+pub mod push;
+pub mod tags;

@@ -16,7 +16,7 @@ pub use limits::{Limits, RateLimit, RateLimits};
 pub use load::{ConfigError, Source, load};
 pub use options::{
     Config, Jwt, Log, LogFormat, Passwords, Presence, Registration, RegistrationMode, Rooms,
-    Sessions, Storage, Users, WellKnown,
+    Sessions, Storage, WellKnown,
 };
 pub use secret::Secret;
 pub use values::{Durability, JwtAlgorithm, Listen, Network};

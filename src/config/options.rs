@@ -25,8 +25,6 @@ pub struct Config {
     pub worker_threads: usize,
     /// Who may create an account.
     pub registration: Registration,
-    /// Accounts.
-    pub users: Users,
     /// How passwords are kept.
     pub passwords: Passwords,
     /// How long tokens live.
@@ -62,7 +60,6 @@ impl Default for Config {
                 .collect(),
             worker_threads: 0,
             registration: Registration::default(),
-            users: Users::default(),
             passwords: Passwords::default(),
             sessions: Sessions::default(),
             jwt: Jwt::default(),
@@ -121,22 +118,6 @@ pub struct Registration {
     pub shared_secret: Option<Secret>,
     /// A file that holds the secret.
     pub shared_secret_file: Option<PathBuf>,
-}
-
-/// `users.*`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Users {
-    /// Bytes of memory for users' rules, profiles and devices kept ready.
-    pub cache_bytes: usize,
-}
-
-impl Default for Users {
-    fn default() -> Self {
-        Self {
-            cache_bytes: 16 << 20,
-        }
-    }
 }
 
 /// `passwords.*`

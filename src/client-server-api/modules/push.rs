@@ -1,0 +1,3 @@
+//! [Push notifications](https://spec.matrix.org/v1.19/client-server-api/#push-notifications).
+
+pub mod push_rules;

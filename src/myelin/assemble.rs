@@ -1,0 +1,89 @@
+//! Plugs the parts together: the one place that knows them all.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use client_server_api::Services;
+use config::Config;
+use host::{Host, Shutdown};
+use http_layer::RateLimits;
+use room_versions::Signer;
+use rooms::{Identity, MemberProfile, Profiles, RoomOptions, Rooms};
+use ruma::UserId;
+use serde_json::Value;
+use store::{Store, StoreError};
+use users::{OptionsError, Users};
+
+/// The services over `store`, ready for the first request.
+///
+/// # Errors
+/// Options that cannot be used, such as a key that is none.
+pub fn assemble(
+    config: Config,
+    host: Host,
+    store: Store,
+    signer: Signer,
+    shutdown: Shutdown,
+) -> Result<Services, OptionsError> {
+    let users = Users::new(store.clone(), host.clone(), &config)?;
+    let identity = Identity {
+        server_name: config.server_name.clone(),
+        signer,
+    };
+    let profiles = Arc::new(UserProfiles(users.clone()));
+    let rooms = Rooms::new(
+        store,
+        host.clone(),
+        identity,
+        room_options(&config),
+        profiles,
+    );
+    Ok(Services {
+        limits: RateLimits::new(&config.rate_limits, host.clone()),
+        config: Arc::new(config),
+        host,
+        shutdown,
+        users,
+        rooms,
+    })
+}
+
+/// What the rooms need to know of the users.
+struct UserProfiles(Users);
+
+impl UserProfiles {
+    async fn read(&self, user: &UserId) -> Result<MemberProfile, StoreError> {
+        let Some(number) = self.0.number(user).await? else {
+            return Ok(MemberProfile::default());
+        };
+        let profile = self.0.profile(number).await?.0;
+        let field = |name| profile.get(name).and_then(Value::as_str).map(str::to_owned);
+        Ok(MemberProfile {
+            displayname: field("displayname"),
+            avatar_url: field("avatar_url"),
+        })
+    }
+}
+
+impl Profiles for UserProfiles {
+    fn profile<'a>(
+        &'a self,
+        user: &'a UserId,
+    ) -> Pin<Box<dyn Future<Output = MemberProfile> + Send + 'a>> {
+        Box::pin(async move {
+            // A member event without a name is better than no member.
+            self.read(user).await.unwrap_or_else(|error| {
+                tracing::warn!(user.id = %user, %error, "a profile cannot be read");
+                MemberProfile::default()
+            })
+        })
+    }
+}
+
+fn room_options(config: &Config) -> RoomOptions {
+    // Half of the memory for rooms themselves, half for their recent events.
+    RoomOptions {
+        default_version: config.rooms.default_version.clone(),
+        room_cache_bytes: config.rooms.cache_bytes / 2,
+        event_cache_bytes: config.rooms.cache_bytes / 2,
+    }
+}

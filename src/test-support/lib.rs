@@ -1,0 +1,104 @@
+//! A whole server inside a test: store in memory, a clock that the test turns, seeded dice, no sockets.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use serde_json::json;
+//! let server = test_support::TestServer::new().await;
+//! let alice = server.register("alice").await;
+//! let room = alice.post("/_matrix/client/v3/createRoom", json!({})).await.ok();
+//! server.anyone().get("/_matrix/client/v3/account/whoami").await.is(401, "M_MISSING_TOKEN");
+//! # }
+//! ```
+
+mod client;
+mod reply;
+
+use axum::Router;
+use client_server_api::Services;
+use config::{Config, RegistrationMode};
+use host::{Host, ManualClock, Shutdown, ShutdownTrigger};
+use room_versions::Signer;
+use store::{MemoryDisk, Store, StoreOptions};
+
+pub use client::Client;
+pub use reply::Reply;
+
+/// The instant at which the clock of every test stands at first: a Friday in 2026, in ms.
+pub const START_MS: u64 = 1_770_000_000_000;
+
+/// A server without sockets.
+pub struct TestServer {
+    /// Every service, for looking behind the API.
+    pub services: Services,
+    /// The clock that the server sees. Timers follow tokio's own, see `tokio::time::pause`.
+    pub clock: ManualClock,
+    /// Tells long polls to finish.
+    pub shutdown: ShutdownTrigger,
+    config: Config,
+    disk: MemoryDisk,
+    seed: u64,
+    router: Router,
+}
+
+impl TestServer {
+    /// A server where everybody may register and nobody is limited.
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same with other options.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.registration.mode = RegistrationMode::Open;
+        config.rate_limits.enabled = false;
+        // The cheapest that argon2 takes: a test is not about the cost of a guess.
+        config.passwords.memory_kib = 8;
+        config.passwords.iterations = 1;
+        change(&mut config);
+        Self::start(config, MemoryDisk::new(), ManualClock::new(START_MS), 1)
+    }
+
+    /// Stops the server and starts it again over what its disk has kept.
+    #[must_use]
+    pub async fn restart(self) -> Self {
+        self.shutdown.start();
+        self.services.rooms.store().close().await;
+        Self::start(self.config, self.disk, self.clock, self.seed + 1)
+    }
+
+    fn start(config: Config, disk: MemoryDisk, clock: ManualClock, seed: u64) -> Self {
+        let host = Host::manual(&clock, seed);
+        let store = Store::open_memory_disk(&disk, &StoreOptions::default(), host.clone())
+            .expect("a store in memory opens");
+        let signer = Signer::from_seed(config.server_name.clone(), &[7; 32], "test".to_owned())
+            .expect("the seed is a key");
+        let (shutdown, waiting) = Shutdown::new();
+        let services = myelin::assemble(config.clone(), host, store, signer, waiting)
+            .expect("the options of the test can be used");
+        let router = client_server_api::router(services.clone());
+        Self {
+            services,
+            clock,
+            shutdown,
+            config,
+            disk,
+            seed,
+            router,
+        }
+    }
+
+    /// Somebody who is not logged in.
+    pub fn anyone(&self) -> Client {
+        Client::new(self.router.clone(), None)
+    }
+
+    /// A new account `@localpart:localhost` with the password `password-of-LOCALPART`, logged in.
+    pub async fn register(&self, localpart: &str) -> Client {
+        self.anyone().register(localpart).await
+    }
+
+    /// Another device of an account that [`Self::register`] has made.
+    pub async fn login(&self, localpart: &str) -> Client {
+        self.anyone().login(localpart).await
+    }
+}
