@@ -19,6 +19,7 @@ mod append;
 mod creation;
 mod error;
 mod event;
+mod filter;
 mod membership;
 mod news;
 mod notify;
@@ -28,17 +29,20 @@ mod read;
 mod room;
 mod send;
 mod state_at;
+mod timeline;
 mod token;
 mod visibility;
 
 pub use creation::{Creation, InitialState, Preset};
 pub use error::RoomError;
 pub use event::{ClientView, Event, Previous, write_json_str};
+pub use filter::EventFilter;
 pub use news::{Follower, MemberChange, RoomNews, What};
 pub use profile::{MemberProfile, Profiles};
 pub use room::Room;
 pub use send::Transaction;
 pub use state_at::{State, StateChange};
+pub use timeline::{MAX_PAGE_EVENTS, Page, Paging, RoomView};
 pub use token::{Token, TokenError};
 pub use visibility::Visibility;
 
