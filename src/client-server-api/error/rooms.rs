@@ -1,0 +1,31 @@
+//! What the rooms' errors mean to a client.
+
+use ::rooms::RoomError;
+use http_layer::StandardError;
+
+use super::Error;
+
+impl From<RoomError> for Error {
+    fn from(error: RoomError) -> Self {
+        let message = error.to_string();
+        match error {
+            RoomError::UnknownRoom => StandardError::not_found("Unknown room.").into(),
+            RoomError::NotJoined => StandardError::forbidden("You are not in this room.").into(),
+            RoomError::Forbidden(message) => StandardError::forbidden(message).into(),
+            RoomError::NotFound(_) => StandardError::not_found(message).into(),
+            RoomError::InvalidParam(message) => StandardError::invalid_param(message).into(),
+            RoomError::BadJson(message) => StandardError::bad_json(message).into(),
+            RoomError::TooLarge(message) => StandardError::too_large(message).into(),
+            RoomError::UnsupportedRoomVersion(_) => {
+                StandardError::unsupported_room_version(message).into()
+            }
+            // `PUT /directory/room/{roomAlias}` makes a 409 of it.
+            RoomError::AliasTaken(_) => StandardError::room_in_use(message).into(),
+            RoomError::InvalidRoomState(message) => {
+                StandardError::invalid_room_state(message).into()
+            }
+            RoomError::BadAlias(message) => StandardError::bad_alias(message).into(),
+            RoomError::Store(error) => error.into(),
+        }
+    }
+}
