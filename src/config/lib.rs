@@ -10,6 +10,8 @@ mod secret;
 mod values;
 
 #[cfg(test)]
+mod generate;
+#[cfg(test)]
 mod tests;
 
 pub use limits::{Limits, RateLimit, RateLimits};

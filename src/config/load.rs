@@ -154,21 +154,16 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-/// The values of `table` with their full paths. An inline table such as a rate limit is a value by its parts.
+/// The values of `table` with their full paths.
 fn flatten(at: &mut Vec<String>, table: &Table, leaves: &mut Vec<(Vec<String>, Value)>) {
     for (key, value) in table {
         at.push(key.clone());
         match value {
-            // A rate limit is only whole with both parts.
-            Value::Table(inner) if !is_rate_limit(at) => flatten(at, inner, leaves),
+            Value::Table(inner) => flatten(at, inner, leaves),
             value => leaves.push((at.clone(), value.clone())),
         }
         at.pop();
     }
-}
-
-fn is_rate_limit(key: &[String]) -> bool {
-    key.len() == 2 && key[0] == "rate_limits"
 }
 
 /// Sets `key` to what `text` means: a TOML value, else a string, else a list separated by commas.
@@ -206,19 +201,12 @@ fn put_text(
 
 /// Sets `key` to `value` if there is such a key and it can have that value.
 fn put(into: &mut Table, key: &[String], value: Value, from: &Source) -> Result<(), ConfigError> {
-    // A part of a rate limit given alone completes what is there.
-    if let [section, limit, part] = key
-        && section == "rate_limits"
-    {
-        let whole = vec![section.clone(), limit.clone()];
-        let mut table = match find(into, &whole) {
-            Some(Value::Table(table)) => table.clone(),
-            _ => default_table(&whole),
-        };
-        table.insert(part.clone(), value);
-        return put(into, &whole, Value::Table(table), from);
-    }
     check(key, &value, from)?;
+    if let Some(limit) = rate_limit_part(key)
+        && find(into, limit).is_none()
+    {
+        put(into, limit, Value::Table(default_table(limit)), from)?;
+    }
     let Some((last, parents)) = key.split_last() else {
         return Ok(());
     };
@@ -258,10 +246,22 @@ fn default_table(key: &[String]) -> Table {
         .unwrap_or_default()
 }
 
+/// `rate_limits.message` of `rate_limits.message.burst`: only whole with both parts, so one given alone completes what
+/// is there.
+fn rate_limit_part(key: &[String]) -> Option<&[String]> {
+    (key.len() == 3 && key[0] == "rate_limits").then(|| &key[..2])
+}
+
 /// Whether the one option `key` alone can be `value`.
 fn check(key: &[String], value: &Value, from: &Source) -> Result<(), ConfigError> {
     let mut nested = value.clone();
-    for part in key.iter().rev() {
+    let mut path = key;
+    if let (Some(limit), Some(part)) = (rate_limit_part(key), key.last()) {
+        let mut whole = default_table(limit);
+        whole.insert(part.clone(), nested);
+        (nested, path) = (Value::Table(whole), limit);
+    }
+    for part in path.iter().rev() {
         nested = Value::Table(Table::from_iter([(part.clone(), nested)]));
     }
     let Err(error) = Config::deserialize(nested) else {
