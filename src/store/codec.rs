@@ -253,3 +253,6 @@ impl Decode for () {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -263,3 +263,6 @@ fn sync_at_intervals(engine: &Engine, queue: &Queue, interval: Duration) {
         queue.counters.synced(began.elapsed());
     }
 }
+
+#[cfg(test)]
+mod tests;

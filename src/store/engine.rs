@@ -145,3 +145,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

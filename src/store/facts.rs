@@ -99,3 +99,11 @@ fn number(engine: &Engine, name: &str) -> Result<Option<u64>, ReadError> {
         .get(Family::Meta, &key, Tier::Disk, read)?
         .transpose()
 }
+
+/// Puts a schema row, and nothing else, on a fresh disk.
+#[cfg(test)]
+pub(crate) fn write_schema(disk: &crate::MemoryDisk, version: u32) {
+    let engine = Engine::Memory(crate::engine::memory::Memory::open(disk));
+    let row = row("schema", u64::from(version));
+    engine.write(std::iter::once(&row), true).unwrap();
+}

@@ -343,3 +343,6 @@ fn push_row<T: Table>(rows: &mut Rows<T>, key: &[u8], value: &[u8]) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

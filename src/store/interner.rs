@@ -234,3 +234,6 @@ fn last_numbers(engine: &Engine) -> Result<Box<[AtomicU32; 256]>, ReadError> {
             .limit(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

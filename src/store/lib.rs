@@ -59,3 +59,6 @@ pub enum StoreError {
     #[error("the storage engine failed: {0}")]
     Engine(String),
 }
+
+#[cfg(test)]
+mod tests;

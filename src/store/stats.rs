@@ -12,9 +12,9 @@ pub struct Stats {
     pub queue_depth: u64,
     /// Bytes of them, as `queue_bytes` bounds them.
     pub queue_bytes: u64,
-    /// Batches published, ticks included.
+    /// Batches taken through, ticks and refused ones included.
     pub batches: u64,
-    /// Groups that were written.
+    /// Groups they came in.
     pub groups: u64,
     /// Batches of the latest group.
     pub last_group: u64,
@@ -47,6 +47,7 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn group(&self, batches: usize) {
         let batches = batches as u64;
+        self.batches.fetch_add(batches, Ordering::Relaxed);
         self.groups.fetch_add(1, Ordering::Relaxed);
         self.last_group.store(batches, Ordering::Relaxed);
         self.largest_group.fetch_max(batches, Ordering::Relaxed);

@@ -151,7 +151,13 @@ impl Memory {
     }
 
     /// Counts down to an injected failure; once it is there, nothing works until the disk is opened again.
-    fn count_down(&self, countdown: &mut Option<u32>, what: &str) -> Result<(), WriteError> {
+    fn count_down(
+        &self,
+        countdown: impl Fn(&mut Faults) -> &mut Option<u32>,
+        what: &str,
+    ) -> Result<(), WriteError> {
+        let mut faults = self.disk.0.faults.lock();
+        let countdown = countdown(&mut faults);
         match countdown.take() {
             None => Ok(()),
             Some(0) => {
@@ -202,8 +208,7 @@ impl Memory {
         sync: bool,
     ) -> Result<(), WriteError> {
         let mut rows = self.rows_mut()?;
-        let faults = &mut self.disk.0.faults.lock().writes_until_failure;
-        self.count_down(faults, "write")?;
+        self.count_down(|faults| &mut faults.writes_until_failure, "write")?;
         let mut undos = Vec::new();
         for operation in operations {
             rows.apply(operation, &mut undos);
@@ -215,8 +220,7 @@ impl Memory {
 
     pub(crate) fn sync(&self) -> Result<(), WriteError> {
         let mut rows = self.rows_mut()?;
-        let faults = &mut self.disk.0.faults.lock().syncs_until_failure;
-        self.count_down(faults, "sync")?;
+        self.count_down(|faults| &mut faults.syncs_until_failure, "sync")?;
         rows.unsynced.clear();
         Ok(())
     }
