@@ -1,1 +1,3 @@
 //! [Events](https://spec.matrix.org/v1.19/client-server-api/#events).
+
+pub mod getting_events;

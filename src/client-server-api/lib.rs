@@ -14,6 +14,7 @@ pub mod server_discovery;
 pub mod user_data;
 
 mod error;
+mod event_writer;
 mod extract;
 mod interactive;
 mod router;

@@ -2,5 +2,6 @@
 
 pub mod account_data;
 pub mod device_management;
+pub mod event_context;
 pub mod push;
 pub mod tags;

@@ -17,6 +17,6 @@ pub use error::Error;
 pub use frame::{Frame, frame};
 pub use rate_limits::{Class, RateLimits};
 pub use request::{BodyLimits, MatrixRequest, read_body};
-pub use response::{MatrixResponse, json};
+pub use response::{JsonBytes, MatrixResponse, json};
 pub use server::{Listener, Server};
 pub use standard_error::{Errcode, StandardError};

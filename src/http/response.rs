@@ -25,12 +25,26 @@ impl<T: OutgoingResponse> IntoResponse for MatrixResponse<T> {
     }
 }
 
+/// An answer whose JSON is written already.
+#[derive(Clone, Debug)]
+pub struct JsonBytes(pub Vec<u8>);
+
+impl IntoResponse for JsonBytes {
+    fn into_response(self) -> Response {
+        json_response(StatusCode::OK, self.0)
+    }
+}
+
 /// `body` as a JSON answer, for the few endpoints without a ruma type.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let Ok(bytes) = serde_json::to_vec(body) else {
         tracing::error!("an answer cannot be written as JSON");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
+    json_response(status, bytes)
+}
+
+fn json_response(status: StatusCode, bytes: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     response

@@ -165,6 +165,20 @@ impl Rooms {
         self.events(room, &numbers).await
     }
 
+    /// The same without anybody's `m.room.member`, for clients that load members when they need them.
+    pub async fn state_events_but_members(
+        &self,
+        room: RoomNid,
+        at: Pos,
+    ) -> Result<Vec<Arc<Event>>, RoomError> {
+        let members = self.members_at(room, at).await?;
+        let members: HashSet<Rsn> = members.into_iter().map(|(_, row)| row.rsn).collect();
+        let state = self.state_at(room, at).await?.into_values();
+        let mut numbers: Vec<Rsn> = state.filter(|rsn| !members.contains(rsn)).collect();
+        numbers.sort_unstable();
+        self.events(room, &numbers).await
+    }
+
     /// The member events at a position of those who sent `events`, in the order in which they were sent.
     ///
     /// [spec](https://spec.matrix.org/v1.19/client-server-api/#lazy-loading-room-members)
@@ -312,8 +326,8 @@ impl Walk<'_> {
             .saturating_sub(self.events.len());
         // A filter that passes few is fed by the handful, then by more and more.
         let wanted = wanted.max(self.scanned).min(CHUNK) + 1;
-        let mut scan = Scan::range::<Timeline>(&(self.room, first), &(self.room, last.next()))
-            .limit(wanted);
+        let mut scan =
+            Scan::range::<Timeline>(&(self.room, first), &(self.room, last.next())).limit(wanted);
         if self.paging.direction == Direction::Backward {
             scan = scan.reverse();
         }

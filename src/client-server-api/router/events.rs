@@ -1,9 +1,31 @@
 //! Sending and reading events.
 
 use axum::Router;
+use http_layer::Endpoints;
+use ruma::api::client::{
+    context::get_context,
+    membership::{get_member_events, joined_members},
+    message::get_message_events,
+    room::{get_event_by_timestamp, get_room_event},
+    state::{get_state_event_for_key, get_state_events},
+};
 
-use crate::Services;
+use crate::{Services, events::getting_events, modules::event_context};
 
 pub(crate) fn routes(router: Router<Services>) -> Router<Services> {
+    reading(router)
+}
+
+fn reading(router: Router<Services>) -> Router<Services> {
     router
+        .endpoint::<get_room_event::v3::Request, _>(getting_events::get_one_room_event)
+        .endpoint::<get_message_events::v3::Request, _>(getting_events::get_room_events)
+        .endpoint::<get_state_events::v3::Request, _>(getting_events::get_room_state)
+        .endpoint::<get_state_event_for_key::v3::Request, _>(
+            getting_events::get_room_state_with_key,
+        )
+        .endpoint::<get_member_events::v3::Request, _>(getting_events::get_members_by_room)
+        .endpoint::<joined_members::v3::Request, _>(getting_events::get_joined_members_by_room)
+        .endpoint::<get_event_by_timestamp::v1::Request, _>(getting_events::get_event_by_timestamp)
+        .endpoint::<get_context::v3::Request, _>(event_context::get_event_context)
 }
