@@ -1,3 +1,5 @@
 //! [Events](https://spec.matrix.org/v1.19/client-server-api/#events).
 
 pub mod getting_events;
+pub mod redactions;
+pub mod sending_events;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use http::{header, request::Parts};
 use http_layer::{ClientAddress, StandardError};
 use ruma::OwnedUserId;
@@ -47,6 +47,23 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let Session(session) = Session::from_request_parts(parts, state).await?;
         Ok(Self(session.user_id))
+    }
+}
+
+/// The event type, second variable of its path, as the client spells it: ruma's types replace some unstable names by
+/// stable ones and the other way round.
+#[derive(Clone, Debug)]
+pub struct EventType(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for EventType {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| StandardError::invalid_param("The path is not valid UTF-8."))?;
+        let event_type = params.iter().nth(1).map(|(_, value)| value.to_owned());
+        Ok(Self(event_type.ok_or_else(StandardError::unrecognized)?))
     }
 }
 

@@ -5,3 +5,4 @@ pub mod device_management;
 pub mod event_context;
 pub mod push;
 pub mod tags;
+pub mod third_party_invites;

@@ -146,7 +146,12 @@ impl Rooms {
         };
         drop(writer);
         match (kept, alias) {
-            (Ok(_), _) => Ok(room.id.clone()),
+            (Ok(_), _) => {
+                if creation.published {
+                    self.directory().visibility_changed(room.nid);
+                }
+                Ok(room.id.clone())
+            }
             (Err(error), alias) => {
                 self.disown(room.nid);
                 match (error, alias) {
@@ -164,16 +169,7 @@ impl Rooms {
         let Some(localpart) = &creation.alias_localpart else {
             return Ok(None);
         };
-        let malformed = || RoomError::InvalidParam("the alias is malformed or too long".to_owned());
-        // A colon would end the local part early; NUL is forbidden by the grammar.
-        if localpart.is_empty() || localpart.contains([':', '\0']) {
-            return Err(malformed());
-        }
-        let alias = RoomAliasId::parse(format!("#{localpart}:{}", self.server_name()))
-            .map_err(|_| malformed())?;
-        if alias.as_str().len() > room_versions::MAX_ID_BYTES {
-            return Err(malformed());
-        }
+        let alias = self.local_alias(localpart)?;
         if self
             .store()
             .get::<Aliases>(&alias.to_string())

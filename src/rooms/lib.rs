@@ -17,6 +17,7 @@ use store::{RoomNid, Store};
 mod aliases;
 mod append;
 mod creation;
+mod directory;
 mod error;
 mod event;
 mod filter;
@@ -34,6 +35,7 @@ mod token;
 mod visibility;
 
 pub use creation::{Creation, InitialState, Preset};
+pub use directory::{DirectoryPage, DirectoryQuery};
 pub use error::RoomError;
 pub use event::{ClientView, Event, Previous, write_json_str};
 pub use filter::EventFilter;
@@ -81,6 +83,7 @@ struct Inner {
     loaded: quick_cache::sync::Cache<RoomNid, Arc<RoomCell>, RoomWeight>,
     /// Knows every room in memory, so that there is never a second one beside a room that somebody still holds.
     alive: Mutex<HashMap<RoomNid, Alive>>,
+    directory: directory::Directory,
 }
 
 /// A room that somebody holds, or its place, or neither.
@@ -136,6 +139,7 @@ impl Rooms {
                 RoomWeight,
             ),
             alive: Mutex::default(),
+            directory: directory::Directory::default(),
             followers: OnceLock::new(),
             store,
             host,
@@ -212,6 +216,10 @@ impl Rooms {
 
     pub(crate) fn options(&self) -> &RoomOptions {
         &self.0.options
+    }
+
+    pub(crate) fn directory(&self) -> &directory::Directory {
+        &self.0.directory
     }
 
     pub(crate) fn profiles(&self) -> &dyn Profiles {

@@ -2,11 +2,16 @@
 //!
 //! [spec](https://spec.matrix.org/v1.19/client-server-api/#room-membership)
 
+use std::sync::Arc;
+
 use ruma::{
-    OwnedEventId, OwnedUserId, RoomId, UserId,
+    OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
     room::{AllowRule, JoinRule},
 };
-use serde_json::{Map, Value, json, value::to_raw_value};
+use serde_json::{
+    Map, Value, json,
+    value::{RawValue, to_raw_value},
+};
 use store::{
     UserNid,
     rows::{MemberRow, Membership, UserRoomRow},
@@ -14,8 +19,9 @@ use store::{
 };
 
 use crate::{
-    RoomError, RoomNews, Rooms, What,
+    Room, RoomError, RoomNews, Rooms, What,
     append::{Append, NewEvent},
+    send::same_json,
 };
 
 /// How many members are asked, at most, whether they can vouch for somebody who joins by `restricted` rules.
@@ -202,6 +208,50 @@ impl Rooms {
         .await
     }
 
+    /// Sets an `m.room.member` event as the client wrote it, except for what only a server may vouch for.
+    pub(crate) async fn set_member(
+        &self,
+        room: &Arc<Room>,
+        sender: &UserId,
+        target: &str,
+        content: &RawValue,
+    ) -> Result<OwnedEventId, RoomError> {
+        let mut content: Map<String, Value> = serde_json::from_str(content.get())
+            .map_err(|error| RoomError::BadJson(error.to_string()))?;
+        let target = UserId::parse(target)
+            .map_err(|_| RoomError::InvalidParam("the state key is not a user id".to_owned()))?;
+        let membership = content.get("membership").and_then(Value::as_str);
+        let joins = membership == Some("join") && target == sender;
+        if membership == Some("invite") && !self.is_local(&target) {
+            return Err(RoomError::Forbidden(
+                "this server does not federate yet".to_owned(),
+            ));
+        }
+        content.remove("join_authorised_via_users_server");
+        self.write(room, None, async |append| {
+            let before = append.membership(&target).await?;
+            if joins
+                && !matches!(before, Some(Membership::Join | Membership::Invite))
+                && let Some(voucher) = self.voucher(append, sender).await?
+            {
+                let voucher = Value::String(voucher.into());
+                content.insert("join_authorised_via_users_server".to_owned(), voucher);
+            }
+            let content =
+                to_raw_value(&content).map_err(|error| RoomError::BadJson(error.to_string()))?;
+            if let Some(current) = append.current("m.room.member", target.as_str()).await?
+                && current.pdu.sender == sender
+                && same_json(&content, &current.pdu.content)
+                && append.membership(sender).await? == Some(Membership::Join)
+            {
+                return Ok(current.pdu.event_id.clone());
+            }
+            let event = NewEvent::state("m.room.member", target.as_str(), sender, &content);
+            append.append(event).await
+        })
+        .await
+    }
+
     /// Takes a room that the user has left out of their sight. Forgetting twice is no change.
     ///
     /// # Errors
@@ -243,7 +293,7 @@ impl Rooms {
                     room: nid,
                     pos,
                     what: What::Forgotten(user),
-                })
+                });
             });
             Ok(())
         })
@@ -313,6 +363,19 @@ impl Rooms {
         Err(RoomError::Forbidden(
             "nobody here can vouch for you in this room".to_owned(),
         ))
+    }
+
+    /// The rooms that a local user is joined to.
+    pub async fn joined_rooms(&self, user: &UserId) -> Result<Vec<OwnedRoomId>, RoomError> {
+        let mut joined = Vec::new();
+        for (room, row) in self.rooms_of(user).await? {
+            if row.member.membership == Membership::Join {
+                let room_id = self.store().interner().name(room).await?;
+                let room_id = RoomId::parse(&*room_id);
+                joined.push(room_id.map_err(|_| store::CorruptRow("not a room id"))?);
+            }
+        }
+        Ok(joined)
     }
 
     /// Whether a user is joined to a room, as far as this server knows.

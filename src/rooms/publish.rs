@@ -32,6 +32,9 @@ impl Rooms {
                 .events
                 .insert((event.room, event.rsn), Arc::clone(&event));
             room.published(Arc::clone(&event));
+            if event.is_state() {
+                self.directory().room_changed(room.nid);
+            }
             self.tell(&RoomNews {
                 room: room.nid,
                 pos: event.pos,
@@ -52,6 +55,9 @@ impl Rooms {
             .events
             .insert((event.room, event.rsn), Arc::clone(&event));
         room.replaced(&event);
+        if event.is_state() {
+            self.directory().room_changed(room.nid);
+        }
     }
 
     pub(crate) fn tell(&self, news: &RoomNews) {

@@ -95,14 +95,13 @@ impl Rooms {
         if event_type == "m.room.canonical_alias" {
             self.check_canonical_alias(&room, content).await?;
         }
-        let same = |content: &RawValue, other: &RawValue| {
-            let parse = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).ok();
-            parse(content).is_some_and(|content| parse(other) == Some(content))
-        };
+        if event_type == "m.room.member" {
+            return self.set_member(&room, sender, state_key, content).await;
+        }
         self.write(&room, None, async |append| {
             if let Some(current) = append.current(event_type, state_key).await?
                 && current.pdu.sender == sender
-                && same(content, &current.pdu.content)
+                && same_json(content, &current.pdu.content)
                 && append.membership(sender).await? == Some(Membership::Join)
             {
                 return Ok(current.pdu.event_id.clone());
@@ -290,6 +289,12 @@ impl Rooms {
             .ok_or(RoomError::NotFound("event"))?;
         Ok((Event::from_row(room.nid, rsn, row.clone())?, row))
     }
+}
+
+/// Whether two texts are the same JSON.
+pub(crate) fn same_json(one: &RawValue, other: &RawValue) -> bool {
+    let parse = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).ok();
+    parse(one).is_some_and(|one| parse(other) == Some(one))
 }
 
 #[derive(serde::Deserialize)]

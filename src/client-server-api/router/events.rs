@@ -5,15 +5,20 @@ use http_layer::Endpoints;
 use ruma::api::client::{
     context::get_context,
     membership::{get_member_events, joined_members},
-    message::get_message_events,
+    message::{get_message_events, send_message_event},
+    redact::redact_event,
     room::{get_event_by_timestamp, get_room_event},
-    state::{get_state_event_for_key, get_state_events},
+    state::{get_state_event_for_key, get_state_events, send_state_event},
 };
 
-use crate::{Services, events::getting_events, modules::event_context};
+use crate::{
+    Services,
+    events::{getting_events, redactions, sending_events},
+    modules::event_context,
+};
 
 pub(crate) fn routes(router: Router<Services>) -> Router<Services> {
-    reading(router)
+    sending(reading(router))
 }
 
 fn reading(router: Router<Services>) -> Router<Services> {
@@ -28,4 +33,11 @@ fn reading(router: Router<Services>) -> Router<Services> {
         .endpoint::<joined_members::v3::Request, _>(getting_events::get_joined_members_by_room)
         .endpoint::<get_event_by_timestamp::v1::Request, _>(getting_events::get_event_by_timestamp)
         .endpoint::<get_context::v3::Request, _>(event_context::get_event_context)
+}
+
+fn sending(router: Router<Services>) -> Router<Services> {
+    router
+        .endpoint::<send_message_event::v3::Request, _>(sending_events::send_message)
+        .endpoint::<send_state_event::v3::Request, _>(sending_events::set_room_state_with_key)
+        .endpoint::<redact_event::v3::Request, _>(redactions::redact_event)
 }
