@@ -138,7 +138,8 @@ impl Batch {
         });
     }
 
-    /// Removes every row whose key begins with `prefix`, a leading part of the table's key.
+    /// Removes every row whose key begins with `prefix`, a leading part of the table's key. Positions in it are
+    /// not stamped.
     pub fn delete_prefix<T: Table>(&mut self, prefix: &impl Encode) {
         let from = Cell::key::<T>(prefix).bytes;
         let to = crate::scan::after_prefix(&from);
@@ -149,7 +150,8 @@ impl Batch {
         });
     }
 
-    /// The batch is refused ([`StoreError::Guard`](crate::StoreError::Guard)) if the row exists.
+    /// The batch is refused ([`StoreError::Guard`](crate::StoreError::Guard)) if the row exists. Guards see all
+    /// batches queued before, and positions in them are not stamped. A refused batch writes and publishes nothing.
     pub fn guard_absent<T: Table>(&mut self, key: &T::Key) {
         self.guards.push(Guard::Absent {
             family: T::FAMILY,
@@ -167,12 +169,14 @@ impl Batch {
         });
     }
 
-    /// Nobody waits for the disk: receipts, last-seen, cursors. Kept with the next commit that somebody waits for.
+    /// Nobody waits for the disk: receipts, last-seen, cursors. Kept with the next commit that somebody waits for,
+    /// and published without waiting for that. Never refused for a full queue: keep it small.
     pub fn relax(&mut self) {
         self.relaxed = true;
     }
 
-    /// Calls `after` with the batch's first position once it is kept and everything before it is published.
+    /// Calls `after` with the batch's first position once it is kept and everything before it is published, and
+    /// just before it is [`visible`](crate::Store::visible) itself. A refused batch never calls it.
     /// Runs on the committer's thread in commit order: it must be short and must not block.
     pub fn after(&mut self, after: impl FnOnce(Pos) + Send + 'static) {
         self.after.push(Box::new(after));

@@ -94,7 +94,8 @@ pub enum OpenError {
 
 /// A handle on the store; cheap to clone.
 ///
-/// When the last handle goes, what is queued is still written; [`Store::close`] does it properly.
+/// When the last handle goes, what is queued is still written, and that is waited for; [`Store::close`] does it
+/// without blocking and leaves nothing to replay.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 

@@ -1,7 +1,16 @@
 //! The key-value seam, the tables and the commit log (DESIGN §3). Knows no Matrix rule.
 //!
 //! Reads are `async` so that a network engine fits below; commits go through one queue, one writer and one
-//! `fsync` for everybody who waits.
+//! `fsync` for everybody who waits. What holds:
+//!
+//! * the order of queueing is the order of positions, of rows on disk and of news; a crash keeps a beginning of it;
+//! * what was acknowledged is kept (as [`Durability`] says), and what cannot be kept is not acknowledged: the
+//!   process stops;
+//! * no position is given out twice, whatever happens;
+//! * a row may be read a moment before its position is [`Store::visible`], never after.
+//!
+//! The way in is `handle`; `queue` and `committer` are the commit log, `engine` is what lies below, `tables` and
+//! `rows` are what everybody keeps.
 
 use thiserror::Error;
 

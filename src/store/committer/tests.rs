@@ -311,6 +311,15 @@ async fn without_fsync_nothing_waits_for_the_disk() {
 }
 
 #[tokio::test]
+async fn without_fsync_a_power_cut_loses_what_was_acknowledged() {
+    let disk = MemoryDisk::new();
+    let store = open_disk_with(&disk, Durability::Os);
+    store.commit(account(1, "a")).await.unwrap();
+    disk.crash();
+    assert_eq!(read_account(&open_disk(&disk), 1).await, None);
+}
+
+#[tokio::test]
 async fn at_intervals_the_background_syncs() {
     let disk = MemoryDisk::new();
     let store = open_disk_with(&disk, Durability::Interval);

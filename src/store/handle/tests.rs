@@ -273,8 +273,11 @@ async fn a_cold_read_is_answered_from_the_disk() {
     drop(store);
 
     let store = open(directory.path()).unwrap();
-    let row = store.get::<Filters>(&(UserNid(1), 1_999)).await.unwrap();
-    assert_eq!(row, Some(raw("{\"n\":1999}")));
+    // The second scan finds some blocks in memory and others not.
+    let row = store.get::<Filters>(&(UserNid(1), 1_000)).await.unwrap();
+    assert_eq!(row, Some(raw("{\"n\":1000}")));
+    let middle = Scan::range::<Filters>(&(UserNid(1), 999_u32), &(UserNid(1), 1_001_u32)).reverse();
+    assert_eq!(store.scan::<Filters>(middle).await.unwrap().len(), 2);
     let rows = store
         .scan::<Filters>(Scan::prefix::<Filters>(&(UserNid(1),)))
         .await
