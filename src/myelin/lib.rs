@@ -1,5 +1,11 @@
 //! The server as a whole: read the options, open the store, plug the parts together, serve, stop.
 
 mod assemble;
+mod command_line;
+mod data_dir;
+mod log;
+mod serve;
+mod welcome;
 
 pub use assemble::assemble;
+pub use command_line::{CommandLine, run};

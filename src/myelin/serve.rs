@@ -1,0 +1,132 @@
+//! `myelin serve`: from the options to the last answered request.
+
+use std::{error::Error, io::Write, process, time::Instant};
+
+use config::{Config, Durability};
+use host::{Host, Shutdown, ShutdownTrigger};
+use http_layer::{Listener, Server};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sd_notify::NotifyState;
+use store::{Store, StoreOptions};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{assemble, data_dir::DataDir, log, welcome};
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Whatever keeps the server from starting, in words for the person who started it.
+pub(crate) fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+    log::start(&config.log).map_err(|error| format!("`log.filter`: {error}"))?;
+    raise_file_limit();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if config.worker_threads > 0 {
+        runtime.worker_threads(config.worker_threads);
+    }
+    runtime
+        .enable_all()
+        .thread_name("myelin")
+        .build()?
+        .block_on(run(config))
+}
+
+async fn run(config: Config) -> Result<(), Box<dyn Error>> {
+    let started = Instant::now();
+    let host = Host::system();
+    let data = DataDir::open(&config.data_dir)?;
+    // The database first: whoever holds its lock owns the directory.
+    let options = store_options(&config, &data);
+    let opening = host.clone();
+    let store = tokio::task::spawn_blocking(move || Store::open(&options, opening)).await??;
+    data.claim(&config.server_name)?;
+    let signer = data.signer(&config.server_name, &host)?;
+    let (trigger, shutdown) = Shutdown::new();
+    let services = assemble(
+        config,
+        host.clone(),
+        store.clone(),
+        signer,
+        shutdown.clone(),
+    )?;
+    let config = std::sync::Arc::clone(&services.config);
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        let listener = Listener::bind(listen).await;
+        listeners.push(listener.map_err(|error| format!("cannot listen on {listen}: {error}"))?);
+    }
+    let token = services.users.bootstrap_token().await?;
+    let addresses: Vec<String> = listeners.iter().map(Listener::address).collect();
+    stop_on_signals(&host, trigger)?;
+    let server = Server::new(client_server_api::router(services), &config.limits, host);
+    // Nobody has to read it.
+    let _ = std::io::stdout()
+        .write_all(welcome::text(&config, &addresses, token.as_deref()).as_bytes());
+    tracing::info!(duration_ms = started.elapsed().as_millis(), "started");
+    notify(NotifyState::Ready);
+    server.serve(listeners, shutdown).await;
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn store_options(config: &Config, data: &DataDir) -> StoreOptions {
+    let storage = &config.storage;
+    StoreOptions {
+        path: data.database(),
+        durability: match storage.durability {
+            Durability::Fsync => store::Durability::Fsync,
+            Durability::Interval => store::Durability::Interval,
+            Durability::Os => store::Durability::Os,
+        },
+        cache_bytes: storage.cache_bytes,
+        queue_bytes: storage.queue_bytes,
+        interval_ms: storage.interval_ms,
+    }
+}
+
+/// Drains on the first SIGTERM or SIGINT, and ends the process at the second: whatever was acknowledged is on the disk.
+fn stop_on_signals(host: &Host, trigger: ShutdownTrigger) -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    host.spawn("signals", async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            }
+        };
+        let name = next().await;
+        tracing::info!(signal = name, "stopping; once more stops at once");
+        notify(NotifyState::Stopping);
+        trigger.start();
+        next().await;
+        process::exit(130);
+    });
+    Ok(())
+}
+
+/// Tells systemd, if it asked.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(cause = %error, "the service manager cannot be told");
+    }
+}
+
+/// A socket for each client, and the soft limit is often 1,024.
+fn raise_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return;
+    }
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    ) {
+        tracing::warn!(cause = %error, limit = current, "the limit of open files stays");
+    }
+}
