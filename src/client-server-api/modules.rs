@@ -4,5 +4,6 @@ pub mod account_data;
 pub mod device_management;
 pub mod event_context;
 pub mod push;
+pub mod room_upgrades;
 pub mod tags;
 pub mod third_party_invites;

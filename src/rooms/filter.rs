@@ -102,8 +102,11 @@ impl EventFilter {
 
     /// Whether something of this type and sender passes that is no event of a room: receipts, account data, presence.
     pub fn takes_other(&self, event_type: &str, sender: Option<&UserId>) -> bool {
-        let of = |senders: &HashSet<OwnedUserId>| sender.is_some_and(|sender| senders.contains(sender));
-        self.types.as_ref().is_none_or(|types| types.contain(event_type))
+        let of =
+            |senders: &HashSet<OwnedUserId>| sender.is_some_and(|sender| senders.contains(sender));
+        self.types
+            .as_ref()
+            .is_none_or(|types| types.contain(event_type))
             && !self.not_types.contain(event_type)
             && (sender.is_none() || self.senders.as_ref().is_none_or(of))
             && !of(&self.not_senders)

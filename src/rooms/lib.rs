@@ -32,6 +32,7 @@ mod send;
 mod state_at;
 mod timeline;
 mod token;
+mod upgrade;
 mod visibility;
 
 pub use creation::{Creation, InitialState, Preset};
@@ -46,6 +47,7 @@ pub use send::Transaction;
 pub use state_at::{State, StateChange};
 pub use timeline::{MAX_PAGE_EVENTS, Page, Paging, RoomView};
 pub use token::{Token, TokenError};
+pub use upgrade::Upgrade;
 pub use visibility::Visibility;
 
 /// Who this server is: its name and its signing key.

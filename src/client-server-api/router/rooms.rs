@@ -10,11 +10,12 @@ use ruma::api::client::{
         ban_user, forget_room, invite_user, join_room_by_id, join_room_by_id_or_alias,
         joined_rooms, kick_user, leave_room, unban_user,
     },
-    room::{aliases as room_aliases, create_room},
+    room::{aliases as room_aliases, create_room, upgrade_room},
 };
 
 use crate::{
     Services,
+    modules::room_upgrades,
     rooms::{
         aliases, creation, membership,
         membership::{joining, leaving},
@@ -25,6 +26,7 @@ use crate::{
 pub(crate) fn routes(router: Router<Services>) -> Router<Services> {
     router
         .endpoint::<create_room::v3::Request, _>(creation::create_room)
+        .endpoint::<upgrade_room::v3::Request, _>(room_upgrades::upgrade_room)
         // Aliases.
         .endpoint::<create_alias::v3::Request, _>(aliases::set_room_alias)
         .endpoint::<get_alias::v3::Request, _>(aliases::get_room_id_by_alias)
