@@ -27,11 +27,14 @@ mod notify;
 mod profile;
 mod publish;
 mod read;
+mod receipts;
 mod room;
 mod send;
 mod state_at;
 mod timeline;
 mod token;
+mod typing;
+mod unread;
 mod upgrade;
 mod visibility;
 
@@ -42,11 +45,14 @@ pub use event::{ClientView, Event, Previous, write_json_str};
 pub use filter::EventFilter;
 pub use news::{Follower, MemberChange, RoomNews, What};
 pub use profile::{MemberProfile, Profiles};
+pub use receipts::{Receipt, ReceiptKind, ReceiptThread};
 pub use room::Room;
 pub use send::Transaction;
 pub use state_at::{State, StateChange};
 pub use timeline::{MAX_PAGE_EVENTS, Page, Paging, RoomView};
 pub use token::{Token, TokenError};
+pub use typing::Typing;
+pub use unread::{RoomUnread, Unread};
 pub use upgrade::Upgrade;
 pub use visibility::Visibility;
 
@@ -228,3 +234,6 @@ impl Rooms {
         &*self.0.profiles
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,14 @@ use store::{
     tables::{CurrentState, EventIds, Events, Members, RoomHeads, UserRooms},
 };
 
-use crate::{Event, Previous, RoomError, Rooms, event::event_key, room::state_key_name};
+use crate::{Event, Previous, Room, RoomError, Rooms, event::event_key, room::state_key_name};
 
 impl Rooms {
+    /// A room, if it is in memory.
+    pub fn loaded(&self, room: RoomNid) -> Option<Arc<Room>> {
+        self.0.loaded.get(&room).and_then(|cell| cell.0.get().cloned())
+    }
+
     /// Every room that a local user has to do with, whatever their membership.
     pub async fn rooms_of(&self, user: &UserId) -> Result<Vec<(RoomNid, UserRoomRow)>, RoomError> {
         match self

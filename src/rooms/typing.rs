@@ -115,10 +115,13 @@ impl Typing {
         users
     }
 
-    /// The position of the latest change in a room where somebody is typing; [`Pos::ZERO`] where nobody is.
-    pub fn changed(&self, room: RoomNid) -> Pos {
+    /// Rooms where somebody is typing, with the position of the latest change.
+    pub fn changed_rooms(&self) -> Vec<(RoomNid, Pos)> {
         let typing = self.0.typing.lock();
-        typing.get(&room).map_or(Pos::ZERO, |room| room.changed)
+        typing
+            .iter()
+            .map(|(room, of_room)| (*room, of_room.changed))
+            .collect()
     }
 
     async fn joined(

@@ -109,6 +109,17 @@ impl Users {
         Ok(events)
     }
 
+    /// All account data of a user about one room.
+    pub async fn account_data_of_room(
+        &self,
+        user: UserNid,
+        room: RoomNid,
+    ) -> Result<Vec<AccountDataEvent>, StoreError> {
+        let rows = self.0.store.scan::<AccountData>(Scan::prefix::<AccountData>(&(user, room))).await?;
+        let kept = rows.into_iter().filter(|(_, row)| !row.content.is_empty());
+        Ok(kept.map(|((_, room, event_type), row)| event(room, event_type, row.content)).collect())
+    }
+
     /// What changed behind `since` and up to `upto`, in that order. What changed again later is left to the
     /// later call, which tells it whole.
     pub async fn account_data_since(
@@ -196,3 +207,6 @@ fn event(room: RoomNid, event_type: String, content: Bytes) -> AccountDataEvent 
         content,
     }
 }
+
+#[cfg(test)]
+mod tests;
