@@ -3,3 +3,4 @@
 pub mod getting_events;
 pub mod redactions;
 pub mod sending_events;
+pub mod syncing;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use ::rooms::Rooms;
+use ::rooms::{Rooms, Typing};
 use axum::extract::FromRef;
 use config::Config;
 use host::{Host, Shutdown};
 use http_layer::RateLimits;
+use sync::Engine;
 use users::Users;
 
 /// Every service. `myelin` builds it; cheap to clone.
@@ -24,6 +25,10 @@ pub struct Services {
     pub users: Users,
     /// Rooms and their events.
     pub rooms: Rooms,
+    /// Who is typing where.
+    pub typing: Typing,
+    /// What is told to whom.
+    pub sync: Engine,
 }
 
 impl FromRef<Services> for Arc<Config> {
@@ -59,5 +64,17 @@ impl FromRef<Services> for Users {
 impl FromRef<Services> for Rooms {
     fn from_ref(services: &Services) -> Self {
         services.rooms.clone()
+    }
+}
+
+impl FromRef<Services> for Typing {
+    fn from_ref(services: &Services) -> Self {
+        services.typing.clone()
+    }
+}
+
+impl FromRef<Services> for Engine {
+    fn from_ref(services: &Services) -> Self {
+        services.sync.clone()
     }
 }

@@ -1,16 +1,17 @@
 //! Plugs the parts together: the one place that knows them all.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use client_server_api::Services;
 use config::Config;
 use host::{Host, Shutdown};
 use http_layer::RateLimits;
 use room_versions::Signer;
-use rooms::{Identity, MemberProfile, Profiles, RoomOptions, Rooms};
+use rooms::{Identity, MemberProfile, Profiles, RoomOptions, Rooms, Typing};
 use ruma::UserId;
 use serde_json::Value;
 use store::{Store, StoreError};
+use sync::Engine;
 use users::{OptionsError, Users};
 
 /// The services over `store`, ready for the first request.
@@ -37,6 +38,18 @@ pub fn assemble(
         room_options(&config),
         profiles,
     );
+    let typing = Typing::new(rooms.clone());
+    let sync = Engine::new(
+        rooms.clone(),
+        users.clone(),
+        typing.clone(),
+        host.clone(),
+        shutdown.clone(),
+        sync_options(&config),
+    );
+    let (room_follower, user_follower) = sync.followers();
+    rooms.follow(vec![room_follower]);
+    users.follow(user_follower);
     Ok(Services {
         limits: RateLimits::new(&config.rate_limits, host.clone()),
         config: Arc::new(config),
@@ -44,6 +57,8 @@ pub fn assemble(
         shutdown,
         users,
         rooms,
+        typing,
+        sync,
     })
 }
 
@@ -78,6 +93,17 @@ impl Profiles for UserProfiles {
         })
     }
 }
+
+fn sync_options(config: &Config) -> sync::Options {
+    sync::Options {
+        max_timeout: Duration::from_millis(config.limits.sync_timeout_ms),
+        max_timeline_events: config.limits.sync_timeline_events,
+        session_bytes: SESSION_BYTES,
+    }
+}
+
+/// Sessions kept in memory: about 100,000 users with 8 rooms each.
+const SESSION_BYTES: usize = 192 << 20;
 
 fn room_options(config: &Config) -> RoomOptions {
     // Half of the memory for rooms themselves, half for their recent events.

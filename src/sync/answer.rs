@@ -4,7 +4,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
     vec,
 };
 
