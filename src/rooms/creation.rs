@@ -13,7 +13,7 @@ use serde_json::{
 use store::{
     Pos, RoomNid, Rsn, StoreError, UserNid,
     rows::RoomHeadRow,
-    tables::{Aliases, PublishedRooms, RoomAliases},
+    tables::{Aliases, PublishedRooms, RoomAliases, RoomHeads},
 };
 
 use crate::{
@@ -105,12 +105,12 @@ impl Rooms {
     pub async fn create(&self, creation: Creation) -> Result<OwnedRoomId, RoomError> {
         let alias = self.alias_of(&creation).await?;
         let profile = self.profiles().profile(&creation.creator).await;
-        let Founded { room, create } = self.found(&creation).await?;
-
+        let mut founded = self.found(&creation).await?;
+        let room = Arc::clone(&founded.room);
         let mut writer = room.writer.lock().await;
         let mut commit = Commit::new();
         let mut append = Append::new(self, &room, &mut writer, &mut commit);
-        append.append_create(create).await?;
+        append.append_create(founded.create.clone()).await?;
         let mut member = Map::new();
         profile.write(&mut member);
         append
@@ -138,14 +138,10 @@ impl Rooms {
         if creation.published {
             commit.batch.put::<PublishedRooms>(&room.nid, &());
         }
-        // Followers ask for the room as soon as they hear of it, which is before this request goes on.
-        self.adopt(&room);
-        let kept = match commit.queue(self, vec![(&mut writer, ahead)]) {
-            Ok(queued) => queued.await.map_err(RoomError::from),
-            Err(error) => Err(error),
-        };
+        let queued = commit.queue(self, vec![(&mut writer, ahead)])?;
+        founded.keep();
         drop(writer);
-        match (kept, alias) {
+        match (queued.await, alias) {
             (Ok(_), _) => {
                 if creation.published {
                     self.directory().visibility_changed(room.nid);
@@ -155,10 +151,8 @@ impl Rooms {
             (Err(error), alias) => {
                 self.disown(room.nid);
                 match (error, alias) {
-                    (RoomError::Store(StoreError::Guard), Some(alias)) => {
-                        Err(RoomError::AliasTaken(alias))
-                    }
-                    (error, _) => Err(error),
+                    (StoreError::Guard, Some(alias)) => Err(RoomError::AliasTaken(alias)),
+                    (error, _) => Err(error.into()),
                 }
             }
         }
@@ -181,7 +175,7 @@ impl Rooms {
         Ok(Some(alias))
     }
 
-    /// Composes the create event, which is what makes the room's id from version 12 on, and the room around it.
+    /// Composes the create event, which is what makes the room's id from version 12 on, and puts the room into memory.
     pub(crate) async fn found(&self, creation: &Creation) -> Result<Founded, RoomError> {
         let version = creation
             .room_version
@@ -189,8 +183,43 @@ impl Rooms {
             .unwrap_or_else(|| self.options().default_version.clone());
         let rules = Rules::of(&version)
             .ok_or_else(|| RoomError::UnsupportedRoomVersion(version.clone()))?;
-        let content = create_content(creation, &version, &rules)?;
-        let content = raw(&content)?;
+        let content = raw(&create_content(creation, &version, &rules)?)?;
+        let mut origin_server_ts = self.host().now_ms();
+        loop {
+            let create = self.compose_create(creation, &rules, &content, origin_server_ts)?;
+            let pdu = Arc::new(create.pdu.clone());
+            let known = rules
+                .create(&pdu)
+                .map_err(|error| RoomError::InvalidRoomState(error.to_string()))?;
+            let nid: RoomNid = self.store().interner().number(pdu.room_id.as_str()).await?;
+            let room = Arc::new(Room::new(
+                nid,
+                rules.clone(),
+                pdu,
+                known,
+                new_head(&version),
+            ));
+            // From version 12 on, two rooms that one user creates alike within one millisecond would be one.
+            if self.store().get::<RoomHeads>(&nid).await?.is_none() && self.adopt(&room) {
+                let rooms = self.clone();
+                return Ok(Founded {
+                    rooms,
+                    room,
+                    create,
+                    kept: false,
+                });
+            }
+            origin_server_ts += 1;
+        }
+    }
+
+    fn compose_create(
+        &self,
+        creation: &Creation,
+        rules: &Rules,
+        content: &RawValue,
+        origin_server_ts: u64,
+    ) -> Result<Composed, RoomError> {
         let room_id = if rules.room_id_from_create() {
             None
         } else {
@@ -208,8 +237,8 @@ impl Rooms {
             event_type: "m.room.create",
             state_key: Some(""),
             sender: &creation.creator,
-            content: &content,
-            origin_server_ts: self.host().now_ms(),
+            content,
+            origin_server_ts,
             redacts: None,
             prev_events: &[],
             auth_events: &[],
@@ -219,28 +248,8 @@ impl Rooms {
         let create = rules.compose(&draft, self.signer())?;
         rules
             .authorise(&create.pdu, |_, _| None)
-            .map_err(RoomError::from)
-            .map_err(as_invalid_state)?;
-        let pdu = Arc::new(create.pdu.clone());
-        let known = rules
-            .create(&pdu)
-            .map_err(|error| RoomError::InvalidRoomState(error.to_string()))?;
-        let nid: RoomNid = self.store().interner().number(pdu.room_id.as_str()).await?;
-        let head = RoomHeadRow {
-            version: version.to_string(),
-            last_rsn: Rsn::NONE,
-            last_pos: Pos::ZERO,
-            depth: 0,
-            forward_extremities: Vec::new(),
-            joined: 0,
-            invited: 0,
-            notifying: 0,
-            highlighting: 0,
-        };
-        Ok(Founded {
-            room: Arc::new(Room::new(nid, rules, pdu, known, head)),
-            create,
-        })
+            .map_err(|error| as_invalid_state(error.into()))?;
+        Ok(create)
     }
 
     /// Everything between the creator's join and the invitations.
@@ -329,10 +338,41 @@ impl Rooms {
     }
 }
 
-/// A room of which nothing is stored yet, and its first event.
+/// A room of which nothing is stored yet, and its first event. It leaves memory again unless it is kept.
 pub(crate) struct Founded {
+    rooms: Rooms,
     pub(crate) room: Arc<Room>,
     pub(crate) create: Composed,
+    kept: bool,
+}
+
+impl Founded {
+    /// Its events are queued.
+    pub(crate) fn keep(&mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Founded {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.rooms.disown(self.room.nid);
+        }
+    }
+}
+
+fn new_head(version: &RoomVersionId) -> RoomHeadRow {
+    RoomHeadRow {
+        version: version.to_string(),
+        last_rsn: Rsn::NONE,
+        last_pos: Pos::ZERO,
+        depth: 0,
+        forward_extremities: Vec::new(),
+        joined: 0,
+        invited: 0,
+        notifying: 0,
+        highlighting: 0,
+    }
 }
 
 fn create_content(

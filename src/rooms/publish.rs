@@ -96,14 +96,13 @@ impl Rooms {
         self.0.alive.lock().entry(room.nid).or_default().room = Arc::downgrade(room);
     }
 
-    /// Puts a room that is being created into memory.
-    pub(crate) fn adopt(&self, room: &Arc<Room>) {
-        let cell = self.cell(room.nid);
-        self.register(room);
-        // Nobody else knows the room's id yet, so nobody can have loaded it.
-        if cell.0.set(Arc::clone(room)).is_err() {
-            tracing::error!(room.id = %room.id, "a room that is being created was in memory already");
+    /// Puts a room that is being created into memory, unless there is one of its id.
+    pub(crate) fn adopt(&self, room: &Arc<Room>) -> bool {
+        let claimed = self.cell(room.nid).0.set(Arc::clone(room)).is_ok();
+        if claimed {
+            self.register(room);
         }
+        claimed
     }
 
     /// Takes a room out of memory whose creation failed.

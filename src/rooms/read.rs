@@ -15,7 +15,10 @@ use crate::{Event, Previous, Room, RoomError, Rooms, event::event_key, room::sta
 impl Rooms {
     /// A room, if it is in memory.
     pub fn loaded(&self, room: RoomNid) -> Option<Arc<Room>> {
-        self.0.loaded.get(&room).and_then(|cell| cell.0.get().cloned())
+        self.0
+            .loaded
+            .get(&room)
+            .and_then(|cell| cell.0.get().cloned())
     }
 
     /// Every room that a local user has to do with, whatever their membership.

@@ -19,7 +19,6 @@ use store::{
 use crate::{
     Creation, Preset, Room, RoomError, Rooms,
     append::{Append, Commit, NewEvent},
-    creation::Founded,
 };
 
 /// The spec's "recommended state events to transfer", but the power levels, which come last.
@@ -102,11 +101,11 @@ impl Rooms {
             "room_id": old.id,
             "event_id": last_event.map(|reference| &reference.event_id),
         });
-        let Founded { room: new, create } =
-            self.found(&successor(&old, &upgrade, predecessor)).await?;
+        let mut founded = self.found(&successor(&old, &upgrade, predecessor)).await?;
+        let new = Arc::clone(&founded.room);
         let mut new_writer = new.writer.lock().await;
         let mut beginning = Append::new(self, &new, &mut new_writer, &mut commit);
-        beginning.append_create(create).await?;
+        beginning.append_create(founded.create.clone()).await?;
         let mut member = Map::new();
         profile.write(&mut member);
         beginning
@@ -120,19 +119,15 @@ impl Rooms {
         let old_ahead = ending.finish();
 
         let published = self.move_aliases(&mut commit, &old, &new).await?;
-        self.adopt(&new);
         let queued = commit.queue(
             self,
             vec![(&mut *new_writer, new_ahead), (&mut *old_writer, old_ahead)],
-        );
+        )?;
+        founded.keep();
         drop((old_writer, new_writer));
-        let kept = match queued {
-            Ok(queued) => queued.await.map_err(RoomError::from),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = kept {
+        if let Err(error) = queued.await {
             self.disown(new.nid);
-            return Err(error);
+            return Err(error.into());
         }
         if published {
             self.directory().visibility_changed(old.nid);
