@@ -21,6 +21,8 @@ mod directory;
 mod error;
 mod event;
 mod filter;
+#[cfg(test)]
+mod fixture;
 mod membership;
 mod news;
 mod notify;
