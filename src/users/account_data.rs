@@ -115,9 +115,15 @@ impl Users {
         user: UserNid,
         room: RoomNid,
     ) -> Result<Vec<AccountDataEvent>, StoreError> {
-        let rows = self.0.store.scan::<AccountData>(Scan::prefix::<AccountData>(&(user, room))).await?;
+        let rows = self
+            .0
+            .store
+            .scan::<AccountData>(Scan::prefix::<AccountData>(&(user, room)))
+            .await?;
         let kept = rows.into_iter().filter(|(_, row)| !row.content.is_empty());
-        Ok(kept.map(|((_, room, event_type), row)| event(room, event_type, row.content)).collect())
+        Ok(kept
+            .map(|((_, room, event_type), row)| event(room, event_type, row.content))
+            .collect())
     }
 
     /// What changed behind `since` and up to `upto`, in that order. What changed again later is left to the

@@ -305,3 +305,6 @@ impl Users {
         self.0.passwords.check(password)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,3 +91,6 @@ impl Users {
 fn hash(filter: &[u8]) -> Tail {
     Tail(Sha256::digest(filter).to_vec())
 }
+
+#[cfg(test)]
+mod tests;

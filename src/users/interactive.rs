@@ -136,7 +136,6 @@ pub enum Failure {
 
 /// All stages are passed.
 #[derive(Clone, Debug, Default)]
-#[must_use]
 pub struct Proof {
     pub(crate) registration_token: Option<String>,
 }
@@ -360,3 +359,6 @@ impl Users {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

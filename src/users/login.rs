@@ -225,3 +225,6 @@ impl Users {
         Ok(issued)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,3 +160,6 @@ impl Drop for Waiting {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

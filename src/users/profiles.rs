@@ -152,3 +152,6 @@ fn check_value(field: &str, value: Value) -> Result<Option<Value>, ProfileError>
     let removes = text.is_empty() && field != "m.tz";
     Ok((!removes).then_some(Value::String(text)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,3 +235,6 @@ fn unreadable() -> StoreError {
         source: CorruptRow("the push rules cannot be read"),
     }
 }
+
+#[cfg(test)]
+mod tests;

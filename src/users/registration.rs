@@ -159,3 +159,6 @@ impl Users {
         Ok(token)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -337,3 +337,6 @@ impl Users {
         self.delete_devices_where(user, |_| true).await
     }
 }
+
+#[cfg(test)]
+mod tests;
