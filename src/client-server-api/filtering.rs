@@ -22,7 +22,9 @@ pub async fn define_filter(
 ) -> Result<MatrixResponse<create_filter::v3::Response>, Error> {
     own(&session, &request.user_id)?;
     let number = users.define_filter(session.user, body).await?;
-    Ok(MatrixResponse(create_filter::v3::Response::new(number.to_string())))
+    Ok(MatrixResponse(create_filter::v3::Response::new(
+        number.to_string(),
+    )))
 }
 
 /// `GET /_matrix/client/v3/user/{userId}/filter/{filterId}`
@@ -41,8 +43,14 @@ pub async fn get_filter(
     own(&session, &request.user_id)?;
     let unknown = || StandardError::not_found("Unknown filter.");
     let number = request.filter_id.parse().map_err(|_| unknown())?;
-    let filter = users.filter_json(session.user, number).await?.ok_or_else(unknown)?;
+    let filter = users
+        .filter_json(session.user, number)
+        .await?
+        .ok_or_else(unknown)?;
     let mut response = Response::new(Body::from(filter));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     Ok(response)
 }

@@ -16,7 +16,7 @@ use users::{Attempt, Credential, Failure, InteractiveError, Proof, Purpose, User
 use crate::Error;
 
 /// A request, and its body as the client sent it.
-pub(crate) struct WithBody<T>(pub(crate) T, pub(crate) Bytes);
+pub struct WithBody<T>(pub(crate) T, pub(crate) Bytes);
 
 impl<T: IncomingRequest, S: Send + Sync> FromRequest<S> for WithBody<T> {
     type Rejection = Error;
@@ -27,7 +27,14 @@ impl<T: IncomingRequest, S: Send + Sync> FromRequest<S> for WithBody<T> {
         let MatrixRequest(request) = parse(parts, body.clone(), state).await?;
         // As everywhere: nothing at all means `{}`.
         let empty = body.trim_ascii().is_empty();
-        Ok(Self(request, if empty { Bytes::from_static(b"{}") } else { body }))
+        Ok(Self(
+            request,
+            if empty {
+                Bytes::from_static(b"{}")
+            } else {
+                body
+            },
+        ))
     }
 }
 
@@ -57,7 +64,11 @@ impl<T: IncomingRequest, S: Send + Sync> FromRequest<S> for Interactive<T> {
             body = Value::Object(object).to_string().into();
         }
         let MatrixRequest(request) = parse(parts, body, state).await?;
-        Ok(Self { request, attempt, operation })
+        Ok(Self {
+            request,
+            attempt,
+            operation,
+        })
     }
 }
 
@@ -72,7 +83,10 @@ impl<T> Interactive<T> {
         limits: &RateLimits,
         session: &users::Session,
     ) -> Result<T, Error> {
-        let purpose = Purpose::Account { session, operation: &self.operation };
+        let purpose = Purpose::Account {
+            session,
+            operation: &self.operation,
+        };
         if self.attempt.is_some() {
             limits.peek(Class::LoginFailed, &session.user_id)?;
         }
@@ -111,14 +125,22 @@ fn read_attempt(auth: Value) -> Result<Option<Attempt>, StandardError> {
         None => None,
         Some("m.login.password") => {
             let user = user_name(&mut auth)?;
-            Some(Credential::Password { user, password: text(&mut auth, "password")? })
+            Some(Credential::Password {
+                user,
+                password: text(&mut auth, "password")?,
+            })
         }
         Some("m.login.dummy") => Some(Credential::Dummy),
-        Some("m.login.registration_token") => Some(Credential::RegistrationToken(text(&mut auth, "token")?)),
+        Some("m.login.registration_token") => {
+            Some(Credential::RegistrationToken(text(&mut auth, "token")?))
+        }
         Some("org.matrix.login.jwt") => Some(Credential::Jwt(text(&mut auth, "token")?)),
         Some(_) => Some(Credential::Unknown),
     };
-    Ok(Some(Attempt { session, credential }))
+    Ok(Some(Attempt {
+        session,
+        credential,
+    }))
 }
 
 /// Whom `identifier` names, or, as older clients have it, `user`. `None` for other kinds of identifier: no third-party
@@ -129,20 +151,29 @@ fn user_name(auth: &mut Map<String, Value>) -> Result<Option<UserName>, Standard
         Some(_) => return Err(StandardError::bad_json("`identifier` must be an object.")),
         None => return Ok(optional_text(auth, "user")?.map(UserName)),
     };
-    if identifier.get("type").is_some_and(|kind| kind == "m.id.user") {
+    if identifier
+        .get("type")
+        .is_some_and(|kind| kind == "m.id.user")
+    {
         return text(&mut identifier, "user").map(|user| Some(UserName(user)));
     }
     Ok(None)
 }
 
 fn text(object: &mut Map<String, Value>, key: &str) -> Result<String, StandardError> {
-    optional_text(object, key)?.ok_or_else(|| StandardError::missing_param(format!("`{key}` is missing.")))
+    optional_text(object, key)?
+        .ok_or_else(|| StandardError::missing_param(format!("`{key}` is missing.")))
 }
 
-fn optional_text(object: &mut Map<String, Value>, key: &str) -> Result<Option<String>, StandardError> {
+fn optional_text(
+    object: &mut Map<String, Value>,
+    key: &str,
+) -> Result<Option<String>, StandardError> {
     match object.remove(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(StandardError::bad_json(format!("`{key}` must be a string."))),
+        Some(_) => Err(StandardError::bad_json(format!(
+            "`{key}` must be a string."
+        ))),
     }
 }

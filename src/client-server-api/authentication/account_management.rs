@@ -25,7 +25,9 @@ pub async fn change_password(
 ) -> Result<MatrixResponse<change_password::v3::Response>, Error> {
     users.check_password(&interactive.request.new_password)?;
     let request = interactive.confirm(&users, &limits, &session).await?;
-    users.change_password(&session, &request.new_password, request.logout_devices).await?;
+    users
+        .change_password(&session, &request.new_password, request.logout_devices)
+        .await?;
     Ok(MatrixResponse(change_password::v3::Response::new()))
 }
 
@@ -43,13 +45,22 @@ pub async fn deactivate_account(
     users.deactivate(session.user, request.erase).await?;
     leave_all(&rooms, &session).await?;
     // There never is anything to unbind: "This must be `success` if the homeserver has no identifiers to unbind".
-    Ok(MatrixResponse(deactivate::v3::Response::new(ThirdPartyIdRemovalStatus::Success)))
+    Ok(MatrixResponse(deactivate::v3::Response::new(
+        ThirdPartyIdRemovalStatus::Success,
+    )))
 }
 
 /// Takes a user out of every room: nobody will ever answer there.
 async fn leave_all(rooms: &Rooms, session: &users::Session) -> Result<(), Error> {
-    for (nid, row) in rooms.rooms_of_nid(session.user).await.map_err(Error::internal)? {
-        if !matches!(row.member.membership, Membership::Join | Membership::Invite | Membership::Knock) {
+    for (nid, row) in rooms
+        .rooms_of_nid(session.user)
+        .await
+        .map_err(Error::internal)?
+    {
+        if !matches!(
+            row.member.membership,
+            Membership::Join | Membership::Invite | Membership::Knock
+        ) {
             continue;
         }
         let room = rooms.room(nid).await.map_err(Error::internal)?;

@@ -111,12 +111,14 @@ async fn by_password(
 }
 
 fn answer(issued: IssuedSession, config: &Config) -> login::v3::Response {
-    let mut response = login::v3::Response::new(issued.user_id, issued.access_token, issued.device_id);
+    let mut response =
+        login::v3::Response::new(issued.user_id, issued.access_token, issued.device_id);
     response.refresh_token = issued.refresh_token;
     response.expires_in = issued.expires_in_ms.map(Duration::from_millis);
     // Only what the administrator has said: a guess would send clients behind a proxy astray.
     let public = config.public_base_url.is_some();
-    response.well_known = public.then(|| DiscoveryInfo::new(HomeserverInfo::new(config.base_url())));
+    response.well_known =
+        public.then(|| DiscoveryInfo::new(HomeserverInfo::new(config.base_url())));
     response
 }
 
@@ -156,7 +158,10 @@ pub async fn generate_login_token(
     interactive.confirm(&users, &limits, &session).await?;
     let token = users.generate_login_token(&session).await?;
     let expires_in = Duration::from_millis(token.expires_in_ms);
-    Ok(MatrixResponse(get_login_token::v1::Response::new(expires_in, token.token)))
+    Ok(MatrixResponse(get_login_token::v1::Response::new(
+        expires_in,
+        token.token,
+    )))
 }
 
 /// `POST /_matrix/client/v3/refresh`

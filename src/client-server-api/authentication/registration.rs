@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use axum::extract::State;
 use config::RegistrationMode;
-use http_layer::{Class, ClientAddress, Errcode, MatrixRequest, MatrixResponse, RateLimits, StandardError};
+use http_layer::{
+    Class, ClientAddress, Errcode, MatrixRequest, MatrixResponse, RateLimits, StandardError,
+};
 use ruma::api::client::account::{
     check_registration_token_validity, get_username_availability,
     register::{self, LoginType, RegistrationKind},
@@ -25,7 +27,9 @@ pub async fn register(
     State(users): State<Users>,
     State(limits): State<RateLimits>,
     address: ClientAddress,
-    Interactive { request, attempt, .. }: Interactive<register::v3::Request>,
+    Interactive {
+        request, attempt, ..
+    }: Interactive<register::v3::Request>,
 ) -> Result<MatrixResponse<register::v3::Response>, Error> {
     refuse_other_kinds(&request)?;
     if users.registration_mode() == RegistrationMode::Closed {
@@ -49,14 +53,20 @@ pub async fn register(
         limits.check(Class::RegistrationToken, address.limit_key())?;
     }
     let proof = result?;
-    let password = request.password.ok_or_else(|| StandardError::missing_param("`password` is missing."))?;
+    let password = request
+        .password
+        .ok_or_else(|| StandardError::missing_param("`password` is missing."))?;
     let session = NewSession {
         device_id: request.device_id,
         initial_device_display_name: request.initial_device_display_name,
         refreshable: request.refresh_token,
     };
     let session = (!request.inhibit_login).then_some(session);
-    let registration = Registration { username: request.username, password, session };
+    let registration = Registration {
+        username: request.username,
+        password,
+        session,
+    };
     let (user_id, issued) = users.register(registration, proof).await?;
     let mut response = register::v3::Response::new(user_id);
     if let Some(issued) = issued {
@@ -72,7 +82,10 @@ fn refuse_other_kinds(request: &register::v3::Request) -> Result<(), StandardErr
     match &request.kind {
         RegistrationKind::User => {}
         RegistrationKind::Guest => {
-            return Err(StandardError::new(Errcode::GuestAccessForbidden, "Guests are not admitted here."));
+            return Err(StandardError::new(
+                Errcode::GuestAccessForbidden,
+                "Guests are not admitted here.",
+            ));
         }
         _ => return Err(StandardError::invalid_param("Unknown kind of account.")),
     }
@@ -101,7 +114,9 @@ pub async fn check_username_availability(
     }
     limits.peek(Class::Registration, address.limit_key())?;
     users.check_available(&request.username).await?;
-    Ok(MatrixResponse(get_username_availability::v3::Response::new(true)))
+    Ok(MatrixResponse(
+        get_username_availability::v3::Response::new(true),
+    ))
 }
 
 /// `GET /_matrix/client/v1/register/m.login.registration_token/validity`
@@ -121,5 +136,7 @@ pub async fn registration_token_validity(
     }
     limits.check(Class::RegistrationToken, address.limit_key())?;
     let valid = users.registration_token_holds(&request.token).await?;
-    Ok(MatrixResponse(check_registration_token_validity::v1::Response::new(valid)))
+    Ok(MatrixResponse(
+        check_registration_token_validity::v1::Response::new(valid),
+    ))
 }

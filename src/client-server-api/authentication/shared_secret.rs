@@ -1,11 +1,7 @@
 //! Registration by provisioning tools, with a secret that they share with the administrator. Not in the spec;
 //! [as Synapse has it](https://element-hq.github.io/synapse/latest/admin_api/register_api.html).
 
-use axum::{
-    body::Bytes,
-    extract::State,
-    response::Response,
-};
+use axum::{body::Bytes, extract::State, response::Response};
 use http::StatusCode;
 use http_layer::{Class, ClientAddress, RateLimits, StandardError, json};
 use ruma::OwnedDeviceId;
@@ -58,7 +54,11 @@ pub async fn register(
 ) -> Result<Response, Error> {
     let body: Body = serde_json::from_slice(&body).map_err(|error| {
         let message = format!("Not the JSON expected: {error}.");
-        if error.is_data() { StandardError::bad_json(message) } else { StandardError::not_json(message) }
+        if error.is_data() {
+            StandardError::bad_json(message)
+        } else {
+            StandardError::not_json(message)
+        }
     })?;
     // Only who does not know the secret is limited: a tool may create a thousand users.
     limits.peek(Class::LoginFailed, address.limit_key())?;
@@ -86,7 +86,9 @@ pub async fn register(
     if let Some(issued) = issued {
         answer["access_token"] = issued.access_token.into();
         answer["device_id"] = issued.device_id.as_str().into();
-        if let (Some(refresh_token), Some(expires_in_ms)) = (issued.refresh_token, issued.expires_in_ms) {
+        if let (Some(refresh_token), Some(expires_in_ms)) =
+            (issued.refresh_token, issued.expires_in_ms)
+        {
             answer["refresh_token"] = refresh_token.into();
             answer["expires_in_ms"] = expires_in_ms.into();
         }

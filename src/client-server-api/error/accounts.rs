@@ -4,8 +4,9 @@ use http::StatusCode;
 use http_layer::{Errcode, StandardError};
 use serde_json::{Value, json};
 use users::{
-    AccountDataError, AuthenticationError, Challenge, CreateError, DeviceError, Failure, FilterError, InteractiveError,
-    LoginError, PasswordError, ProfileError, PushRuleError, SharedSecretError,
+    AccountDataError, AuthenticationError, Challenge, CreateError, DeviceError, Failure,
+    FilterError, InteractiveError, LoginError, PasswordError, ProfileError, PushRuleError,
+    SharedSecretError,
 };
 
 use super::Error;
@@ -40,9 +41,9 @@ impl From<CreateError> for Error {
             CreateError::InUse => StandardError::user_in_use().into(),
             CreateError::InvalidName(why) => StandardError::invalid_username(why).into(),
             // Used up between its stage and the commit.
-            CreateError::InvalidToken => {
-                StandardError::forbidden(sentence(&error)).with_status(StatusCode::UNAUTHORIZED).into()
-            }
+            CreateError::InvalidToken => StandardError::forbidden(sentence(&error))
+                .with_status(StatusCode::UNAUTHORIZED)
+                .into(),
             CreateError::InvalidDevice(why) => StandardError::invalid_param(why).into(),
             CreateError::Password(error) => error.into(),
             CreateError::Store(error) => error.into(),
@@ -53,12 +54,14 @@ impl From<CreateError> for Error {
 impl From<LoginError> for Error {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::Forbidden => StandardError::forbidden("Invalid username or password.").into(),
+            LoginError::Forbidden => {
+                StandardError::forbidden("Invalid username or password.").into()
+            }
             LoginError::Jwt(_) => StandardError::forbidden(sentence(&error)).into(),
             LoginError::Deactivated => StandardError::user_deactivated().into(),
-            LoginError::NotOffered => {
-                StandardError::unknown("Unknown login type.").with_status(StatusCode::BAD_REQUEST).into()
-            }
+            LoginError::NotOffered => StandardError::unknown("Unknown login type.")
+                .with_status(StatusCode::BAD_REQUEST)
+                .into(),
             LoginError::Create(error) => error.into(),
             LoginError::Password(error) => error.into(),
             LoginError::Store(error) => error.into(),
@@ -81,8 +84,14 @@ impl From<InteractiveError> for Error {
 /// The body of the 401
 /// ([spec](https://spec.matrix.org/v1.19/client-server-api/#user-interactive-api-in-the-rest-api)).
 fn challenge_body(challenge: &Challenge) -> Value {
-    let names = |stages: &[users::Stage]| -> Vec<&str> { stages.iter().map(|stage| stage.name()).collect() };
-    let flows: Vec<Value> = challenge.flows.iter().map(|flow| json!({ "stages": names(flow) })).collect();
+    let names = |stages: &[users::Stage]| -> Vec<&str> {
+        stages.iter().map(|stage| stage.name()).collect()
+    };
+    let flows: Vec<Value> = challenge
+        .flows
+        .iter()
+        .map(|flow| json!({ "stages": names(flow) }))
+        .collect();
     let mut body = json!({
         "flows": flows,
         "params": {},
@@ -107,9 +116,9 @@ impl From<DeviceError> for Error {
     fn from(error: DeviceError) -> Self {
         match error {
             DeviceError::NotFound => StandardError::not_found(sentence(&error)).into(),
-            DeviceError::NameTooLong { .. } => {
-                StandardError::too_large(sentence(&error)).with_status(StatusCode::BAD_REQUEST).into()
-            }
+            DeviceError::NameTooLong { .. } => StandardError::too_large(sentence(&error))
+                .with_status(StatusCode::BAD_REQUEST)
+                .into(),
             DeviceError::Store(error) => error.into(),
         }
     }
@@ -126,7 +135,9 @@ impl From<AccountDataError> for Error {
             }
             AccountDataError::NotAnObject => StandardError::bad_json(sentence(&error)).into(),
             AccountDataError::TooLarge { .. } => StandardError::too_large(sentence(&error)).into(),
-            AccountDataError::NameTooLong { .. } => StandardError::invalid_param(sentence(&error)).into(),
+            AccountDataError::NameTooLong { .. } => {
+                StandardError::invalid_param(sentence(&error)).into()
+            }
             AccountDataError::Store(error) => error.into(),
         }
     }
@@ -141,7 +152,9 @@ impl From<PushRuleError> for Error {
             }
             // The spec's own example has this errcode.
             PushRuleError::UnknownNeighbour(_) | PushRuleError::InvalidOrder => {
-                StandardError::unknown(sentence(&error)).with_status(StatusCode::BAD_REQUEST).into()
+                StandardError::unknown(sentence(&error))
+                    .with_status(StatusCode::BAD_REQUEST)
+                    .into()
             }
             PushRuleError::TooMany => StandardError::too_large(sentence(&error)).into(),
             PushRuleError::Store(error) => error.into(),
@@ -162,8 +175,12 @@ impl From<FilterError> for Error {
 impl From<ProfileError> for Error {
     fn from(error: ProfileError) -> Self {
         match error {
-            ProfileError::KeyTooLarge => StandardError::new(Errcode::KeyTooLarge, sentence(&error)).into(),
-            ProfileError::ProfileTooLarge => StandardError::new(Errcode::ProfileTooLarge, sentence(&error)).into(),
+            ProfileError::KeyTooLarge => {
+                StandardError::new(Errcode::KeyTooLarge, sentence(&error)).into()
+            }
+            ProfileError::ProfileTooLarge => {
+                StandardError::new(Errcode::ProfileTooLarge, sentence(&error)).into()
+            }
             ProfileError::Invalid(why) => StandardError::invalid_param(why).into(),
             ProfileError::Store(error) => error.into(),
         }
@@ -174,7 +191,9 @@ impl From<SharedSecretError> for Error {
     fn from(error: SharedSecretError) -> Self {
         match error {
             SharedSecretError::Disabled | SharedSecretError::UnknownNonce => {
-                StandardError::unknown(sentence(&error)).with_status(StatusCode::BAD_REQUEST).into()
+                StandardError::unknown(sentence(&error))
+                    .with_status(StatusCode::BAD_REQUEST)
+                    .into()
             }
             SharedSecretError::WrongMac => StandardError::forbidden(sentence(&error)).into(),
             SharedSecretError::Invalid(why) => StandardError::invalid_param(why).into(),
@@ -187,6 +206,9 @@ impl From<SharedSecretError> for Error {
 fn sentence(error: &impl ToString) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let first = letters
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
     format!("{first}{}.", letters.as_str())
 }

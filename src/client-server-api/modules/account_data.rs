@@ -7,7 +7,8 @@ use http_layer::{MatrixRequest, MatrixResponse, StandardError};
 use ruma::{
     RoomId, UserId,
     api::client::config::{
-        get_global_account_data, get_room_account_data, set_global_account_data, set_room_account_data,
+        get_global_account_data, get_room_account_data, set_global_account_data,
+        set_room_account_data,
     },
     serde::Raw,
 };
@@ -30,7 +31,9 @@ pub async fn set_account_data(
 ) -> Result<MatrixResponse<set_global_account_data::v3::Response>, Error> {
     own(&session, &request.user_id)?;
     let content = Bytes::copy_from_slice(request.data.json().get().as_bytes());
-    users.set_account_data(session.user, None, &request.event_type.to_string(), content).await?;
+    users
+        .set_account_data(session.user, None, &request.event_type.to_string(), content)
+        .await?;
     Ok(MatrixResponse(set_global_account_data::v3::Response::new()))
 }
 
@@ -46,8 +49,12 @@ pub async fn get_account_data(
     MatrixRequest(request): MatrixRequest<get_global_account_data::v3::Request>,
 ) -> Result<MatrixResponse<get_global_account_data::v3::Response>, Error> {
     own(&session, &request.user_id)?;
-    let content = users.account_data(session.user, None, &request.event_type.to_string()).await?;
-    Ok(MatrixResponse(get_global_account_data::v3::Response::new(raw(content)?)))
+    let content = users
+        .account_data(session.user, None, &request.event_type.to_string())
+        .await?;
+    Ok(MatrixResponse(get_global_account_data::v3::Response::new(
+        raw(content)?,
+    )))
 }
 
 /// `PUT /_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}`
@@ -65,7 +72,9 @@ pub async fn set_account_data_per_room(
     own(&session, &request.user_id)?;
     let room = Some(number(&rooms, &request.room_id).await?);
     let content = Bytes::copy_from_slice(request.data.json().get().as_bytes());
-    users.set_account_data(session.user, room, &request.event_type.to_string(), content).await?;
+    users
+        .set_account_data(session.user, room, &request.event_type.to_string(), content)
+        .await?;
     Ok(MatrixResponse(set_room_account_data::v3::Response::new()))
 }
 
@@ -83,8 +92,12 @@ pub async fn get_account_data_per_room(
 ) -> Result<MatrixResponse<get_room_account_data::v3::Response>, Error> {
     own(&session, &request.user_id)?;
     let room = Some(number(&rooms, &request.room_id).await?);
-    let content = users.account_data(session.user, room, &request.event_type.to_string()).await?;
-    Ok(MatrixResponse(get_room_account_data::v3::Response::new(raw(content)?)))
+    let content = users
+        .account_data(session.user, room, &request.event_type.to_string())
+        .await?;
+    Ok(MatrixResponse(get_room_account_data::v3::Response::new(
+        raw(content)?,
+    )))
 }
 
 /// Refuses what belongs to somebody else.

@@ -4,7 +4,9 @@ use axum::extract::State;
 use http_layer::{MatrixRequest, MatrixResponse, RateLimits, StandardError};
 use ruma::{
     MilliSecondsSinceUnixEpoch, UInt,
-    api::client::device::{Device, delete_device, delete_devices, get_device, get_devices, update_device},
+    api::client::device::{
+        Device, delete_device, delete_devices, get_device, get_devices, update_device,
+    },
 };
 use users::Users;
 
@@ -18,7 +20,12 @@ pub async fn get_devices(
     Session(session): Session,
     MatrixRequest(_): MatrixRequest<get_devices::v3::Request>,
 ) -> Result<MatrixResponse<get_devices::v3::Response>, Error> {
-    let devices = users.devices(session.user).await?.into_iter().map(shown).collect();
+    let devices = users
+        .devices(session.user)
+        .await?
+        .into_iter()
+        .map(shown)
+        .collect();
     Ok(MatrixResponse(get_devices::v3::Response::new(devices)))
 }
 
@@ -49,7 +56,9 @@ pub async fn update_device(
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<update_device::v3::Request>,
 ) -> Result<MatrixResponse<update_device::v3::Response>, Error> {
-    users.rename_device(session.user, &request.device_id, request.display_name).await?;
+    users
+        .rename_device(session.user, &request.device_id, request.display_name)
+        .await?;
     Ok(MatrixResponse(update_device::v3::Response::new()))
 }
 
@@ -63,7 +72,9 @@ pub async fn delete_device(
     interactive: Interactive<delete_device::v3::Request>,
 ) -> Result<MatrixResponse<delete_device::v3::Response>, Error> {
     let request = interactive.confirm(&users, &limits, &session).await?;
-    users.delete_devices(session.user, &[request.device_id]).await?;
+    users
+        .delete_devices(session.user, &[request.device_id])
+        .await?;
     Ok(MatrixResponse(delete_device::v3::Response::new()))
 }
 
@@ -85,6 +96,9 @@ fn shown(device: users::Device) -> Device {
     let mut shown = Device::new(device.device_id);
     shown.display_name = device.display_name;
     shown.last_seen_ip = device.last_seen_ip;
-    shown.last_seen_ts = device.last_seen_ts.and_then(UInt::new).map(MilliSecondsSinceUnixEpoch);
+    shown.last_seen_ts = device
+        .last_seen_ts
+        .and_then(UInt::new)
+        .map(MilliSecondsSinceUnixEpoch);
     shown
 }

@@ -45,9 +45,11 @@ pub async fn set_room_tag(
 ) -> Result<MatrixResponse<create_tag::v3::Response>, Error> {
     own(&session, &request.user_id)?;
     let room = number(&rooms, &request.room_id).await?;
-    let info: Map<String, Value> =
-        serde_json::from_slice(&body).map_err(|error| StandardError::bad_json(format!("Bad JSON: {error}.")))?;
-    users.set_tag(session.user, room, &request.tag, info).await?;
+    let info: Map<String, Value> = serde_json::from_slice(&body)
+        .map_err(|error| StandardError::bad_json(format!("Bad JSON: {error}.")))?;
+    users
+        .set_tag(session.user, room, &request.tag, info)
+        .await?;
     Ok(MatrixResponse(create_tag::v3::Response::new()))
 }
 

@@ -4,25 +4,32 @@ use axum::{Router, routing::get};
 use http_layer::Endpoints;
 use ruma::api::client::{
     account::{
-        change_password, check_registration_token_validity, deactivate, get_3pids, get_username_availability, register,
-        whoami,
+        change_password, check_registration_token_validity, deactivate, get_3pids,
+        get_username_availability, register, whoami,
     },
-    config::{get_global_account_data, get_room_account_data, set_global_account_data, set_room_account_data},
+    config::{
+        get_global_account_data, get_room_account_data, set_global_account_data,
+        set_room_account_data,
+    },
     device::{delete_device, delete_devices, get_device, get_devices, update_device},
     filter::{create_filter, get_filter},
     profile::{delete_profile_field, get_profile, get_profile_field, set_profile_field},
     push::{
-        delete_pushrule, get_pushrule, get_pushrule_actions, get_pushrule_enabled, get_pushrules_all,
-        get_pushrules_global_scope, set_pushrule, set_pushrule_actions, set_pushrule_enabled,
+        delete_pushrule, get_pushrule, get_pushrule_actions, get_pushrule_enabled,
+        get_pushrules_all, get_pushrules_global_scope, set_pushrule, set_pushrule_actions,
+        set_pushrule_enabled,
     },
-    session::{get_login_token, get_login_types, login as log_in, logout, logout_all, refresh_token},
+    session::{
+        get_login_token, get_login_types, login as log_in, logout, logout_all, refresh_token,
+    },
     tag::{create_tag, delete_tag, get_tags},
 };
 
 use crate::{
     Services,
     authentication::{
-        account_management, contact_information, current_account, login, registration, shared_secret,
+        account_management, contact_information, current_account, login, registration,
+        shared_secret,
     },
     filtering,
     modules::{account_data, device_management, push::push_rules, tags},
@@ -32,8 +39,12 @@ use crate::{
 pub(crate) fn routes(router: Router<Services>) -> Router<Services> {
     router
         .endpoint::<register::v3::Request, _>(registration::register)
-        .endpoint::<get_username_availability::v3::Request, _>(registration::check_username_availability)
-        .endpoint::<check_registration_token_validity::v1::Request, _>(registration::registration_token_validity)
+        .endpoint::<get_username_availability::v3::Request, _>(
+            registration::check_username_availability,
+        )
+        .endpoint::<check_registration_token_validity::v1::Request, _>(
+            registration::registration_token_validity,
+        )
         .endpoint::<get_login_types::v3::Request, _>(login::get_login_flows)
         .endpoint::<log_in::v3::Request, _>(login::login)
         .endpoint::<get_login_token::v1::Request, _>(login::generate_login_token)
@@ -71,5 +82,8 @@ pub(crate) fn routes(router: Router<Services>) -> Router<Services> {
         .endpoint::<set_pushrule_enabled::v3::Request, _>(push_rules::set_push_rule_enabled)
         .endpoint::<get_pushrule_actions::v3::Request, _>(push_rules::get_push_rule_actions)
         .endpoint::<set_pushrule_actions::v3::Request, _>(push_rules::set_push_rule_actions)
-        .route(shared_secret::PATH, get(shared_secret::get_nonce).post(shared_secret::register))
+        .route(
+            shared_secret::PATH,
+            get(shared_secret::get_nonce).post(shared_secret::register),
+        )
 }

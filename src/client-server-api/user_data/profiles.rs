@@ -6,7 +6,9 @@ use http::StatusCode;
 use http_layer::{MatrixRequest, MatrixResponse, StandardError, json};
 use ruma::{
     UserId,
-    api::client::profile::{delete_profile_field, get_profile, get_profile_field, set_profile_field},
+    api::client::profile::{
+        delete_profile_field, get_profile, get_profile_field, set_profile_field,
+    },
 };
 use serde_json::{Map, Value};
 use users::{Profile, Users};
@@ -39,8 +41,14 @@ pub async fn get_profile_field(
 ) -> Result<Response, Error> {
     let mut profile = profile_of(&users, &request.user_id).await?;
     let field = request.field.as_str();
-    let value = profile.0.remove(field).ok_or_else(|| StandardError::not_found("No such profile field."))?;
-    Ok(json(StatusCode::OK, &Map::from_iter([(field.to_owned(), value)])))
+    let value = profile
+        .0
+        .remove(field)
+        .ok_or_else(|| StandardError::not_found("No such profile field."))?;
+    Ok(json(
+        StatusCode::OK,
+        &Map::from_iter([(field.to_owned(), value)]),
+    ))
 }
 
 /// `PUT /_matrix/client/v3/profile/{userId}/{keyName}`
@@ -60,10 +68,11 @@ pub async fn set_profile_field(
 ) -> Result<MatrixResponse<set_profile_field::v3::Response>, Error> {
     own(&session, &request.user_id)?;
     let field = request.field.as_str();
-    let mut body: Map<String, Value> =
-        serde_json::from_slice(&body).map_err(|error| StandardError::not_json(format!("Not JSON: {error}.")))?;
+    let mut body: Map<String, Value> = serde_json::from_slice(&body)
+        .map_err(|error| StandardError::not_json(format!("Not JSON: {error}.")))?;
     let value = body.remove(field);
-    let value = value.ok_or_else(|| StandardError::missing_param(format!("`{field}` is missing.")))?;
+    let value =
+        value.ok_or_else(|| StandardError::missing_param(format!("`{field}` is missing.")))?;
     let changed = users.set_profile_field(session.user, field, value).await?;
     tell_rooms(&rooms, &session, field, changed).await?;
     Ok(MatrixResponse(set_profile_field::v3::Response::new()))
@@ -89,7 +98,10 @@ pub async fn delete_profile_field(
 }
 
 async fn profile_of(users: &Users, user_id: &UserId) -> Result<Profile, Error> {
-    let account = users.account(user_id).await?.filter(|(_, account)| !account.deactivated);
+    let account = users
+        .account(user_id)
+        .await?
+        .filter(|(_, account)| !account.deactivated);
     let (user, _) = account.ok_or_else(|| StandardError::not_found("Profile not found."))?;
     Ok(users.profile(user).await?)
 }
@@ -101,10 +113,15 @@ async fn tell_rooms(
     field: &str,
     changed: Option<Profile>,
 ) -> Result<(), Error> {
-    let Some(profile) = changed.filter(|_| Profile::is_shown_in_rooms(field)) else { return Ok(()) };
+    let Some(profile) = changed.filter(|_| Profile::is_shown_in_rooms(field)) else {
+        return Ok(());
+    };
     let profile = MemberProfile {
         displayname: profile.displayname().map(str::to_owned),
         avatar_url: profile.avatar_url().map(str::to_owned),
     };
-    rooms.profile_changed(&session.user_id, &profile).await.map_err(Error::internal)
+    rooms
+        .profile_changed(&session.user_id, &profile)
+        .await
+        .map_err(Error::internal)
 }

@@ -5,8 +5,9 @@ use http::StatusCode;
 use http_layer::{MatrixRequest, MatrixResponse, json};
 use ruma::{
     api::client::push::{
-        PushRule, delete_pushrule, get_pushrule, get_pushrule_actions, get_pushrule_enabled, get_pushrules_all,
-        get_pushrules_global_scope, set_pushrule, set_pushrule_actions, set_pushrule_enabled,
+        PushRule, delete_pushrule, get_pushrule, get_pushrule_actions, get_pushrule_enabled,
+        get_pushrules_all, get_pushrules_global_scope, set_pushrule, set_pushrule_actions,
+        set_pushrule_enabled,
     },
     push::{AnyPushRuleRef, RuleKind, Ruleset},
 };
@@ -24,7 +25,10 @@ pub async fn get_push_rules(
     MatrixRequest(_): MatrixRequest<get_pushrules_all::v3::Request>,
 ) -> Result<Response, Error> {
     let rules = users.push_rules(session.user).await?;
-    Ok(json(StatusCode::OK, &json!({ "global": rules_json(&rules) })))
+    Ok(json(
+        StatusCode::OK,
+        &json!({ "global": rules_json(&rules) }),
+    ))
 }
 
 /// `GET /_matrix/client/v3/pushrules/global/`
@@ -73,8 +77,13 @@ pub async fn set_push_rule(
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<set_pushrule::v3::Request>,
 ) -> Result<MatrixResponse<set_pushrule::v3::Response>, Error> {
-    let place = RulePlace { before: request.before, after: request.after };
-    users.set_push_rule(session.user, request.rule, &place).await?;
+    let place = RulePlace {
+        before: request.before,
+        after: request.after,
+    };
+    users
+        .set_push_rule(session.user, request.rule, &place)
+        .await?;
     Ok(MatrixResponse(set_pushrule::v3::Response::new()))
 }
 
@@ -89,7 +98,9 @@ pub async fn delete_push_rule(
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<delete_pushrule::v3::Request>,
 ) -> Result<MatrixResponse<delete_pushrule::v3::Response>, Error> {
-    users.delete_push_rule(session.user, request.kind, &request.rule_id).await?;
+    users
+        .delete_push_rule(session.user, request.kind, &request.rule_id)
+        .await?;
     Ok(MatrixResponse(delete_pushrule::v3::Response::new()))
 }
 
@@ -106,7 +117,9 @@ pub async fn is_push_rule_enabled(
 ) -> Result<MatrixResponse<get_pushrule_enabled::v3::Response>, Error> {
     let rules = users.push_rules(session.user).await?;
     let enabled = find(&rules, request.kind, &request.rule_id)?.enabled();
-    Ok(MatrixResponse(get_pushrule_enabled::v3::Response::new(enabled)))
+    Ok(MatrixResponse(get_pushrule_enabled::v3::Response::new(
+        enabled,
+    )))
 }
 
 /// `PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/enabled`
@@ -120,7 +133,14 @@ pub async fn set_push_rule_enabled(
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<set_pushrule_enabled::v3::Request>,
 ) -> Result<MatrixResponse<set_pushrule_enabled::v3::Response>, Error> {
-    users.set_push_rule_enabled(session.user, request.kind, &request.rule_id, request.enabled).await?;
+    users
+        .set_push_rule_enabled(
+            session.user,
+            request.kind,
+            &request.rule_id,
+            request.enabled,
+        )
+        .await?;
     Ok(MatrixResponse(set_pushrule_enabled::v3::Response::new()))
 }
 
@@ -136,8 +156,12 @@ pub async fn get_push_rule_actions(
     MatrixRequest(request): MatrixRequest<get_pushrule_actions::v3::Request>,
 ) -> Result<MatrixResponse<get_pushrule_actions::v3::Response>, Error> {
     let rules = users.push_rules(session.user).await?;
-    let actions = find(&rules, request.kind, &request.rule_id)?.actions().to_vec();
-    Ok(MatrixResponse(get_pushrule_actions::v3::Response::new(actions)))
+    let actions = find(&rules, request.kind, &request.rule_id)?
+        .actions()
+        .to_vec();
+    Ok(MatrixResponse(get_pushrule_actions::v3::Response::new(
+        actions,
+    )))
 }
 
 /// `PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions`
@@ -151,10 +175,21 @@ pub async fn set_push_rule_actions(
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<set_pushrule_actions::v3::Request>,
 ) -> Result<MatrixResponse<set_pushrule_actions::v3::Response>, Error> {
-    users.set_push_rule_actions(session.user, request.kind, &request.rule_id, request.actions).await?;
+    users
+        .set_push_rule_actions(
+            session.user,
+            request.kind,
+            &request.rule_id,
+            request.actions,
+        )
+        .await?;
     Ok(MatrixResponse(set_pushrule_actions::v3::Response::new()))
 }
 
-fn find<'a>(rules: &'a Ruleset, kind: RuleKind, rule_id: &str) -> Result<AnyPushRuleRef<'a>, PushRuleError> {
+fn find<'a>(
+    rules: &'a Ruleset,
+    kind: RuleKind,
+    rule_id: &str,
+) -> Result<AnyPushRuleRef<'a>, PushRuleError> {
     rules.get(kind, rule_id).ok_or(PushRuleError::NotFound)
 }
