@@ -1,0 +1,28 @@
+//! The harness of the conformance tests: it starts a homeserver, speaks HTTP to it and waits on conditions.
+//!
+//! Nothing in here knows Myelin's insides. `SPEC_TESTS_URL=http://…` runs the same tests against another
+//! server that has open registration and no rate limits; the tests that start, stop or configure a server of their
+//! own need the binary: `MYELIN_BIN`, or else the one Cargo builds.
+
+mod client;
+mod feed;
+mod server;
+mod values;
+
+pub use client::{Client, Response, User};
+pub use feed::Feed;
+pub use server::Server;
+pub use values::{encode, event_ids, find_event, find_state, fresh, room_path};
+
+/// How long a condition may take to come true before the test fails, in seconds.
+pub const PATIENCE_SECONDS: u64 = 30;
+
+/// A client of the shared server, without a login.
+pub fn anonymous() -> Client {
+    Client::new(Server::shared().url())
+}
+
+/// A fresh account on the shared server, logged in.
+pub fn user(name: &str) -> User {
+    anonymous().register(name)
+}

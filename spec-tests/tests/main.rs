@@ -1,0 +1,46 @@
+//! Conformance tests: HTTP only, one module per section of the spec, one binary so that it links once.
+//!
+//! `MYELIN_BIN` names the binary to test, `SPEC_TESTS_URL` another server, `KILL_ROUNDS=20` the long kill test.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where it fails, in its helpers too"
+)]
+
+mod account_data;
+mod account_management;
+mod capabilities;
+mod command_line;
+mod device_management;
+mod directory;
+mod durability;
+mod event_context;
+mod filtering;
+mod getting_events;
+mod history_visibility;
+mod hostile_input;
+mod login;
+mod membership;
+mod presence;
+mod profiles;
+mod push_rules;
+mod rate_limits;
+mod read_markers;
+mod real_clients;
+mod receipts;
+mod redactions;
+mod refresh;
+mod registration;
+mod room_creation;
+mod room_previews;
+mod room_upgrades;
+mod room_versions;
+mod sending_events;
+mod server_discovery;
+mod standard_errors;
+mod syncing;
+mod syncing_filters;
+mod syncing_rooms;
+mod syncing_unread;
+mod tags;
+mod typing_notifications;

@@ -1,0 +1,50 @@
+//! [Room previews](https://spec.matrix.org/v1.19/client-server-api/#room-previews): what a world-readable room shows without joining.
+
+use serde_json::json;
+use spec_tests::{find_state, room_path, user};
+
+#[test]
+fn a_world_readable_room_is_read_without_joining() {
+    let alice = user("alice");
+    let content = json!({"history_visibility": "world_readable"});
+    let room = alice.create_room(json!({
+        "preset": "public_chat",
+        "name": "Open house",
+        "initial_state": [{"type": "m.room.history_visibility", "content": content}],
+    }));
+    let event = alice.say(&room, "come in");
+    let bob = user("bob");
+    assert_eq!(
+        bob.get_event(&room, &event).ok()["content"]["body"],
+        "come in"
+    );
+    assert_eq!(
+        bob.get_state(&room, "m.room.name", "").ok()["name"],
+        "Open house"
+    );
+    let state = bob.get(&room_path(&room, "state")).ok();
+    assert!(find_state(&state, "m.room.create", "").is_some());
+    // Reading is not joining.
+    assert_eq!(bob.get("/v3/joined_rooms").ok()["joined_rooms"], json!([]));
+    let sync = bob.sync(&[]);
+    assert!(sync["rooms"]["join"].get(&room).is_none(), "{sync}");
+}
+
+#[test]
+fn the_preview_ends_when_the_room_is_closed() {
+    let alice = user("alice");
+    let room = alice.public_room();
+    let set = |value: &str| {
+        let content = json!({"history_visibility": value});
+        alice.set_state(&room, "m.room.history_visibility", "", content);
+    };
+    set("world_readable");
+    let open = alice.say(&room, "open");
+    set("shared");
+    let closed = alice.say(&room, "closed");
+    let bob = user("bob");
+    bob.get_event(&room, &open).ok();
+    assert_ne!(bob.get_event(&room, &closed).status, 200);
+    bob.get_state(&room, "m.room.create", "")
+        .fails(403, "M_FORBIDDEN");
+}
