@@ -6,7 +6,11 @@ use toml::{Table, Value};
 
 use crate::Config;
 
-const SOURCES: [&str; 2] = [include_str!("options.rs"), include_str!("limits.rs")];
+const SOURCES: [&str; 3] = [
+    include_str!("options.rs"),
+    include_str!("limits.rs"),
+    include_str!("media.rs"),
+];
 
 /// A field of an options struct: its name, its type, its doc comment.
 struct Field {

@@ -1,10 +1,11 @@
 //! Every option of the server, with its default; how options are read; how they are shown.
 //!
 //! Defaults, then the file, then the environment (`MYELIN_…`, `__` for a dot), then `-O key=value`: later wins.
-//! `config/myelin.toml` is generated from the doc comments in `options.rs`.
+//! `config/myelin.toml` is generated from the doc comments of the types.
 
 mod limits;
 mod load;
+mod media;
 mod options;
 mod secret;
 mod values;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use limits::{Limits, RateLimit, RateLimits};
 pub use load::{ConfigError, Source, load};
+pub use media::{Media, MediaBackend, Outbound, Previews, Thumbnails};
 pub use options::{
     Config, Jwt, Log, LogFormat, Passwords, Presence, Registration, RegistrationMode, Rooms,
     Sessions, Storage, WellKnown,

@@ -42,6 +42,10 @@ pub struct RateLimits {
     pub invite: RateLimit,
     /// Rooms created by one user.
     pub create_room: RateLimit,
+    /// Files uploaded or announced by one user.
+    pub upload: RateLimit,
+    /// Links previewed for one user.
+    pub preview: RateLimit,
 }
 
 impl Default for RateLimits {
@@ -58,13 +62,15 @@ impl Default for RateLimits {
             join: RateLimit::new(0.5, 20),
             invite: RateLimit::new(0.5, 20),
             create_room: RateLimit::new(0.1, 10),
+            upload: RateLimit::new(2.0, 50),
+            preview: RateLimit::new(2.0, 30),
         }
     }
 }
 
 impl RateLimits {
     /// Every limit with its key.
-    pub fn each(&self) -> [(&'static str, RateLimit); 9] {
+    pub fn each(&self) -> [(&'static str, RateLimit); 11] {
         [
             ("login_address", self.login_address),
             ("login_account", self.login_account),
@@ -75,6 +81,8 @@ impl RateLimits {
             ("join", self.join),
             ("invite", self.invite),
             ("create_room", self.create_room),
+            ("upload", self.upload),
+            ("preview", self.preview),
         ]
     }
 }

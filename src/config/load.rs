@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::{Table, Value};
 
-use crate::{Config, Jwt, Secret};
+use crate::{Config, Jwt, MediaBackend, Secret};
 
 /// Variables with our prefix that are no options: the file to read, and the binary that tests start.
 const NOT_OPTIONS: [&str; 2] = ["MYELIN_CONFIG", "MYELIN_BIN"];
@@ -301,6 +301,11 @@ fn read_secrets(config: &mut Config) -> Result<(), ConfigError> {
             &registration.shared_secret_file,
         ),
         ("jwt.key", key, &*key_file),
+        (
+            "media.s3_secret_access_key",
+            &mut config.media.s3_secret_access_key,
+            &config.media.s3_secret_access_key_file,
+        ),
     ];
     for (name, secret, file) in twins {
         let Some(file) = file else { continue };
@@ -347,11 +352,18 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
     {
         return Err(together("registration.shared_secret", "must not be empty"));
     }
+    if config.media.backend == MediaBackend::S3 && config.media.s3_bucket.is_none() {
+        return Err(together(
+            "media.s3_bucket",
+            "needed when media.backend is \"s3\"",
+        ));
+    }
     let limits = &config.limits;
     for (key, value) in [
         ("limits.request_body_bytes", limits.request_body_bytes),
         ("limits.headers", limits.headers),
         ("limits.connections", limits.connections),
+        ("previews.max_concurrent", config.previews.max_concurrent),
     ] {
         if value == 0 {
             return Err(together(key, "must be more than 0"));

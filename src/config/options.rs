@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use ruma::{OwnedServerName, RoomVersionId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Durability, JwtAlgorithm, Limits, Listen, Network, RateLimits, Secret};
+use crate::{
+    Durability, JwtAlgorithm, Limits, Listen, Media, Network, Outbound, Previews, RateLimits,
+    Secret, Thumbnails,
+};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,14 @@ pub struct Config {
     pub presence: Presence,
     /// The database.
     pub storage: Storage,
+    /// Uploaded files.
+    pub media: Media,
+    /// Small copies of images.
+    pub thumbnails: Thumbnails,
+    /// What is behind a link.
+    pub previews: Previews,
+    /// Requests to URLs that clients name: pages to preview, push gateways.
+    pub outbound: Outbound,
     /// What `/.well-known/matrix/…` says besides the base URL.
     pub well_known: WellKnown,
     /// How often is too often. Each limit allows `burst` at once and then `per_second`.
@@ -66,6 +77,10 @@ impl Default for Config {
             rooms: Rooms::default(),
             presence: Presence::default(),
             storage: Storage::default(),
+            media: Media::default(),
+            thumbnails: Thumbnails::default(),
+            previews: Previews::default(),
+            outbound: Outbound::default(),
             well_known: WellKnown::default(),
             rate_limits: RateLimits::default(),
             limits: Limits::default(),
