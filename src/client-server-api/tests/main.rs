@@ -1,4 +1,10 @@
 //! Ring 2: every endpoint through an in-process server. A test file has the path of the handler it tests.
 
+mod authentication;
 mod capabilities;
+mod events;
+mod filtering;
+mod modules;
+mod rooms;
 mod server_discovery;
+mod user_data;

@@ -1,0 +1,1 @@
+mod push_rules;
