@@ -170,6 +170,11 @@ impl Event {
         &*self.event_type == event_type && self.state_key.as_deref() == Some(state_key)
     }
 
+    /// Whether `other` took its place in the room's state.
+    pub(crate) fn is_replaced_by(&self, other: &Event) -> bool {
+        other.room == self.room && other.replaces == self.rsn
+    }
+
     /// Whose membership it sets, if it is an `m.room.member` event.
     pub fn member(&self) -> Option<&UserId> {
         if &*self.event_type != "m.room.member" {

@@ -51,6 +51,12 @@ impl Rooms {
             .and_then(|because| because.clone().into_event(first).ok())
             .map(Arc::new);
         let event = Arc::new(event);
+        if event.is_state() {
+            // Its content may stand as `prev_content` in the event that replaced it. State is seldom redacted.
+            self.0
+                .events
+                .retain(|_, other| !event.is_replaced_by(other));
+        }
         self.0
             .events
             .insert((event.room, event.rsn), Arc::clone(&event));

@@ -159,8 +159,16 @@ impl Room {
     /// An event was redacted: readers get its new form from here on.
     pub(crate) fn replaced(&self, event: &Arc<Event>) {
         let mut recent = self.recent.lock();
-        if let Some(held) = recent.events.iter_mut().find(|held| held.rsn == event.rsn) {
-            *held = Arc::clone(event);
+        for held in &mut recent.events {
+            if held.rsn == event.rsn {
+                *held = Arc::clone(event);
+            } else if event.is_state() && event.is_replaced_by(held) {
+                let mut told = Event::clone(held);
+                if let Some(previous) = &mut told.previous {
+                    previous.content = event.content_bytes();
+                }
+                *held = Arc::new(told);
+            }
         }
     }
 

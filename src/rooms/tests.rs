@@ -334,3 +334,42 @@ async fn a_restricted_room_lets_members_of_the_allowed_room_in() {
     rooms.join(&space, bob(), Map::new()).await.unwrap();
     rooms.join(&room, bob(), Map::new()).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_content_of_redacted_state_is_gone_from_what_replaced_it() {
+    let (rooms, _) = rooms();
+    let room = public_room(&rooms).await;
+    let topic = |topic: &str| to_raw_value(&json!({ "topic": topic })).unwrap();
+    let first = rooms
+        .set_state(&room, alice(), "m.room.topic", "", &topic("secret"))
+        .await
+        .unwrap();
+    let second = rooms
+        .set_state(&room, alice(), "m.room.topic", "", &topic("public"))
+        .await
+        .unwrap();
+    let previous = async || {
+        rooms
+            .event_by_id(&second)
+            .await
+            .unwrap()
+            .unwrap()
+            .previous
+            .clone()
+            .unwrap()
+            .content
+    };
+    assert!(previous().await.ends_with(b"\"secret\"}"));
+    rooms
+        .redact(&room, alice(), &first, None, None)
+        .await
+        .unwrap();
+    assert_eq!(previous().await, "{}");
+    let loaded = rooms.room_by_id(&room).await.unwrap();
+    let (recent, _) = loaded.recent(Pos::ZERO, Pos::MAX, 32).unwrap();
+    let held = recent
+        .iter()
+        .find(|event| event.event_id == second)
+        .unwrap();
+    assert_eq!(held.previous.as_ref().unwrap().content, "{}");
+}
