@@ -35,6 +35,10 @@ pub enum Class {
     Invite,
     /// Rooms created, by user.
     CreateRoom,
+    /// Files uploaded or announced, by user.
+    Upload,
+    /// Links previewed, by user.
+    Preview,
 }
 
 /// Entries kept in one shard; with 16 bytes each and 64 shards, at most 4 MB.
@@ -151,6 +155,8 @@ impl Class {
             Self::Join => limits.join,
             Self::Invite => limits.invite,
             Self::CreateRoom => limits.create_room,
+            Self::Upload => limits.upload,
+            Self::Preview => limits.preview,
         }
     }
 }
