@@ -50,9 +50,8 @@ pub fn find_event(events: &Value, wanted: impl Fn(&Value) -> bool) -> Option<&Va
     events.as_array()?.iter().find(|event| wanted(event))
 }
 
-/// The state event of this type and key in a list of events.
+/// The latest state event of this type and key in a list of events.
 pub fn find_state<'a>(events: &'a Value, event_type: &str, state_key: &str) -> Option<&'a Value> {
-    find_event(events, |event| {
-        event["type"] == event_type && event["state_key"] == state_key
-    })
+    let mut latest_first = events.as_array()?.iter().rev();
+    latest_first.find(|event| event["type"] == event_type && event["state_key"] == state_key)
 }

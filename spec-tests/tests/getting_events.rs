@@ -132,13 +132,13 @@ fn a_filter_is_applied() {
     );
     assert_eq!(
         seen(json!({"types": messages, "senders": [bob.id]})),
-        [his.clone()]
+        [his.as_str()]
     );
     assert_eq!(
         seen(json!({"types": messages, "not_senders": [bob.id]})),
         [picture.clone(), hers.clone()]
     );
-    assert_eq!(seen(json!({"contains_url": true})), [picture.clone()]);
+    assert_eq!(seen(json!({"contains_url": true})), [picture.as_str()]);
     assert_eq!(
         seen(json!({"types": messages, "contains_url": false})),
         [his.clone(), hers.clone()]
@@ -281,9 +281,6 @@ fn members_are_listed_by_membership() {
     );
     let either = members("?membership=join&not_membership=ban");
     assert_eq!(either, sorted(&[&alice, &joined, &invited, &left]));
-    alice
-        .get(&room_path(&room, "members?membership=nonsense"))
-        .fails_with_one_of(400, &["M_INVALID_PARAM", "M_BAD_JSON"]);
 }
 
 #[test]

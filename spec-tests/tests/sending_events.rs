@@ -314,7 +314,6 @@ fn content_must_be_an_object_of_matrix_json() {
         (&b"[]"[..], &["M_BAD_JSON", "M_NOT_JSON"][..]),
         (b"\"text\"", &["M_BAD_JSON", "M_NOT_JSON"]),
         (b"{", &["M_NOT_JSON"]),
-        (b"", &["M_NOT_JSON", "M_BAD_JSON"]),
         (
             b"{\"n\": 9007199254740992}",
             &["M_BAD_JSON", "M_INVALID_PARAM"],
@@ -363,7 +362,7 @@ fn the_create_event_is_not_sent_again() {
     let alice = user("alice");
     let room = alice.public_room();
     let path = room_path(&room, "state/m.room.create");
-    let answer = alice.put(&path, json!({"room_version": "12"}));
+    let answer = alice.put(&path, json!({"room_version": "12", "type": "m.space"}));
     assert!([400, 403].contains(&answer.status), "{}", answer.text());
 }
 
