@@ -1,0 +1,6 @@
+//! [Events](https://spec.matrix.org/v1.19/client-server-api/#events).
+
+pub(crate) mod getting_events;
+mod redactions;
+mod sending_events;
+pub(crate) mod syncing;
