@@ -484,6 +484,31 @@ impl Decode for ReceiptRow {
     }
 }
 
+/// A one-time key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneTimeKeyRow {
+    /// `algorithm:id`
+    pub id: String,
+    /// JSON as the client sent it.
+    pub key: Bytes,
+}
+
+impl Encode for OneTimeKeyRow {
+    fn encode(&self, to: &mut Encoder) {
+        to.sized(self.id.as_bytes());
+        to.raw(&self.key);
+    }
+}
+
+impl Decode for OneTimeKeyRow {
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, CorruptRow> {
+        Ok(Self {
+            id: text(from.sized()?)?,
+            key: Bytes::copy_from_slice(from.rest()),
+        })
+    }
+}
+
 fn text(bytes: &[u8]) -> Result<String, CorruptRow> {
     String::from_utf8(bytes.to_vec()).map_err(|_| CorruptRow("text is not UTF-8"))
 }

@@ -10,8 +10,8 @@ use crate::{
     CorruptRow, Pos, RoomNid, Rsn, StateKeyNid, UserNid,
     codec::{Decode, Decoder, Encode, Encoder, Tail},
     rows::{
-        AccountDataRow, EventRow, MemberRow, MembershipLogRow, ReceiptRow, RoomHeadRow,
-        StateChangeRow, StateRow, TimelineRow, UserRoomRow,
+        AccountDataRow, EventRow, MemberRow, MembershipLogRow, OneTimeKeyRow, ReceiptRow,
+        RoomHeadRow, StateChangeRow, StateRow, TimelineRow, UserRoomRow,
     },
 };
 
@@ -165,6 +165,24 @@ tables! {
     FilterNumbers in Users 9: (UserNid, Tail) => u32;
     /// User and device id → when and from where it was last used, as JSON. Written by `users`, relaxed.
     DeviceSeen in Users 10: (UserNid, String) => Raw;
+    /// User and device id → the device's identity keys, JSON as the client sent it. Written by `encryption`.
+    DeviceKeys in Users 20: (UserNid, String) => Raw;
+    /// User and device id → how many one-time keys there are and the fallback keys, as JSON. Written by `encryption`
+    /// together with `OneTimeKeys`, so that nobody counts.
+    KeyStocks in Users 21: (UserNid, String) => Raw;
+    /// User, device id, algorithm and place in the order of upload → a one-time key that nobody has claimed yet.
+    OneTimeKeys in Users 22: (UserNid, String, String, Pos) => OneTimeKeyRow;
+    /// User and kind (0 master, 1 self-signing, 2 user-signing) → the cross-signing key, JSON as the client sent it.
+    CrossSigningKeys in Users 23: (UserNid, u8) => Raw;
+    /// Whose key, which key (device id or public key), who signed it with which key → the signature. Written by
+    /// `encryption` for signatures that hold, beside those that came with the key.
+    KeySignatures in Users 24: (UserNid, String, UserNid, String) => Raw;
+    /// User and number → a key backup's algorithm, count and etag, as JSON; kept when it is deleted, for its number.
+    KeyBackups in Users 25: (UserNid, u32) => Raw;
+    /// User, backup, room id and session id → a room key, JSON as the client sent it.
+    RoomKeys in Users 26: (UserNid, u32, String, String) => Raw;
+    /// User → the dehydrated device, as JSON.
+    DehydratedDevices in Users 27: UserNid => Raw;
 
     // ---- feeds ------------------------------------------------------------------------------------------
     /// Transaction ids: user, device id, scope and id → the event id answered. `Tail` is `scope NUL txnId`, where the
@@ -183,6 +201,14 @@ tables! {
     ReadUpTo in Feeds 7: (RoomNid, UserNid) => Pos;
     /// Events that highlight for a user: user, room, position. Written with the event, for the mentioned only.
     Highlights in Feeds 6: (UserNid, RoomNid, Pos) => ();
+    /// Changes of device lists: position → whose, and who is told (0 = everybody who shares a room). Written by
+    /// `encryption` in the commit that changes a key; the older row of the same pair is deleted. Read by sync.
+    DeviceListLog in Feeds 20: Pos => (UserNid, UserNid);
+    /// Whose device list and who is told → the position of the row in `DeviceListLog`.
+    DeviceListHeads in Feeds 21: (UserNid, UserNid) => Pos;
+    /// Messages sent to a device that it has not acknowledged: the event, JSON as sync tells it. Written by
+    /// `encryption`, read and deleted by sync.
+    Inbox in Feeds 22: (UserNid, String, Pos) => Raw;
 }
 
 /// Bytes as they are: JSON that is passed on, or a row of a module that reads it itself.
