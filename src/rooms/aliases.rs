@@ -242,15 +242,8 @@ impl Rooms {
     }
 
     async fn is_world_readable(&self, room: RoomNid) -> Result<bool, RoomError> {
-        let event = self
-            .state_event(room, "m.room.history_visibility", "")
-            .await?;
-        let content = event
-            .and_then(|event| serde_json::from_str::<Map<String, Value>>(event.content()).ok());
-        let visibility = content
-            .as_ref()
-            .and_then(|content| content.get("history_visibility"));
-        Ok(visibility.and_then(Value::as_str) == Some("world_readable"))
+        let content = self.content(room, "m.room.history_visibility").await?;
+        Ok(content.is_some_and(|content| content["history_visibility"] == "world_readable"))
     }
 
     /// Takes an alias out of the room's `m.room.canonical_alias`.

@@ -267,6 +267,10 @@ impl<'a> Append<'a> {
     /// # Errors
     /// [`RoomError::Forbidden`] with the rule that refused it; `BadJson`, `TooLarge`.
     pub(crate) async fn append(&mut self, new: NewEvent<'_>) -> Result<OwnedEventId, RoomError> {
+        if new.event_type == "m.room.create" {
+            // The first authorisation rule: it has `prev_events`.
+            return Err(RoomError::Forbidden("a room is created once".to_owned()));
+        }
         let room = Arc::clone(self.room);
         let rules = &room.rules;
         let auth_types = rules.auth_types(

@@ -304,7 +304,11 @@ impl Rooms {
     }
 
     /// The content of the room's state with an empty state key.
-    async fn content(&self, room: RoomNid, event_type: &str) -> Result<Option<Value>, RoomError> {
+    pub(crate) async fn content(
+        &self,
+        room: RoomNid,
+        event_type: &str,
+    ) -> Result<Option<Value>, RoomError> {
         let event = self.state_event(room, event_type, "").await?;
         Ok(event.and_then(|event| serde_json::from_str(event.content()).ok()))
     }

@@ -64,7 +64,7 @@ impl Rooms {
                 Ok(commit) => queued.extend(commit),
                 Err(RoomError::Store(error)) => return Err(error.into()),
                 Err(error) => {
-                    tracing::debug!(user.id = %user, %error, "a room does not take a new profile")
+                    tracing::debug!(user.id = %user, %error, "a room does not take a new profile");
                 }
             }
         }

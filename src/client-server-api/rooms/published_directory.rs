@@ -76,7 +76,7 @@ pub async fn get_public_rooms(
 ) -> Result<MatrixResponse<get_public_rooms::v3::Response>, Error> {
     require_own(&rooms, request.server.as_ref())?;
     let query = DirectoryQuery {
-        since: request.since.as_deref(),
+        since: since(request.since.as_deref()),
         limit: limit(request.limit),
         ..DirectoryQuery::default()
     };
@@ -101,7 +101,7 @@ pub async fn query_public_rooms(
 ) -> Result<MatrixResponse<get_public_rooms_filtered::v3::Response>, Error> {
     require_own(&rooms, request.server.as_ref())?;
     let query = DirectoryQuery {
-        since: request.since.as_deref(),
+        since: since(request.since.as_deref()),
         limit: limit(request.limit),
         search_term: request.filter.generic_search_term.as_deref(),
         room_types: &request.filter.room_types,
@@ -127,6 +127,11 @@ fn require_own(rooms: &Rooms, server: Option<&OwnedServerName>) -> Result<(), St
         ));
     }
     Ok(())
+}
+
+/// Left empty is left out.
+fn since(since: Option<&str>) -> Option<&str> {
+    since.filter(|since| !since.is_empty())
 }
 
 fn limit(limit: Option<UInt>) -> Option<usize> {
