@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{FromRef, FromRequestParts, RawPathParams};
+use axum::extract::{FromRef, FromRequestParts, Query, RawPathParams};
 use http::{header, request::Parts};
 use http_layer::{ClientAddress, StandardError};
 use ruma::OwnedUserId;
+use serde::Deserialize;
 use users::Users;
 
 use crate::Error;
@@ -75,10 +76,11 @@ fn access_token(parts: &Parts) -> Option<String> {
             .eq_ignore_ascii_case("bearer")
             .then(|| token.trim().to_owned());
     }
-    // Tokens of ours hold nothing that a query would have to encode.
-    let query = parts.uri.query()?;
-    let token = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("access_token="))?;
-    (!token.is_empty()).then(|| token.to_owned())
+    let Query(query) = Query::<TokenQuery>::try_from_uri(&parts.uri).ok()?;
+    query.access_token.filter(|token| !token.is_empty())
+}
+
+#[derive(Deserialize)]
+struct TokenQuery {
+    access_token: Option<String>,
 }

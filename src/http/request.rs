@@ -56,9 +56,9 @@ impl<T: IncomingRequest, S: Send + Sync> FromRequest<S> for MatrixRequest<T> {
             read_body(&parts, body).await?
         };
         check_json(&body)?;
-        // Clients send nothing at all where they mean `{}`: ruma reads it so.
+        // Clients send nothing at all where they mean `{}` (matrix-nio joins so); not all of ruma's types read it so.
         let body = if body.trim_ascii().is_empty() {
-            &[][..]
+            &b"{}"[..]
         } else {
             &body[..]
         };
