@@ -100,7 +100,8 @@ impl Users {
         let mut events: Vec<_> = rows
             .into_iter()
             .filter(|((_, room, event_type), row)| {
-                !row.content.is_empty() && !(*room == GLOBAL && event_type == PUSH_RULES)
+                let rules = *room == GLOBAL && event_type == PUSH_RULES;
+                !rules && !row.content.is_empty()
             })
             .map(|((_, room, event_type), row)| event(room, event_type, row.content))
             .collect();

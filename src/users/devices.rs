@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use ruma::{DeviceId, OwnedDeviceId};
 use serde::{Deserialize, Serialize};
 use store::{
-    Batch, Scan, StoreError, UserNid,
+    Batch, Scan, Store, StoreError, UserNid,
     tables::{AccessTokens, DeviceSeen, Devices, RefreshTokens},
 };
 
@@ -65,21 +65,12 @@ pub(crate) struct SeenRow {
 impl DeviceRow {
     /// All tokens end.
     pub(crate) fn revoke(&mut self, batch: &mut Batch, aftermath: &mut Aftermath) {
-        self.revoke_pair(self.current, batch, aftermath);
-        self.revoke_pair(self.next, batch, aftermath);
+        revoke_pair(self.current, batch, aftermath);
+        revoke_pair(self.next, batch, aftermath);
         for spent in self.spent.drain(..) {
             batch.delete::<RefreshTokens>(&spent.key());
         }
         (self.current, self.next) = (None, None);
-    }
-
-    fn revoke_pair(&self, pair: Option<TokenPair>, batch: &mut Batch, aftermath: &mut Aftermath) {
-        let Some(pair) = pair else { return };
-        aftermath.revoked.push(pair.access);
-        batch.delete::<AccessTokens>(&pair.access.key());
-        if let Some(refresh) = pair.refresh {
-            batch.delete::<RefreshTokens>(&refresh.key());
-        }
     }
 
     /// Somebody used what the last refresh gave out: what it replaced ends.
@@ -97,8 +88,16 @@ impl DeviceRow {
 
     /// What the last refresh gave out is forgotten: its answer was lost, and it was asked again.
     pub(crate) fn drop_next(&mut self, batch: &mut Batch, aftermath: &mut Aftermath) {
-        let next = self.next.take();
-        self.revoke_pair(next, batch, aftermath);
+        revoke_pair(self.next.take(), batch, aftermath);
+    }
+}
+
+fn revoke_pair(pair: Option<TokenPair>, batch: &mut Batch, aftermath: &mut Aftermath) {
+    let Some(pair) = pair else { return };
+    aftermath.revoked.push(pair.access);
+    batch.delete::<AccessTokens>(&pair.access.key());
+    if let Some(refresh) = pair.refresh {
+        batch.delete::<RefreshTokens>(&refresh.key());
     }
 }
 
@@ -195,6 +194,22 @@ impl Users {
         }
         Ok(())
     }
+}
+
+/// The ids of a user's devices with their display names. For who has the store and not [`Users`], and needs no more.
+pub async fn device_names(
+    store: &Store,
+    user: UserNid,
+) -> Result<Vec<(String, Option<String>)>, StoreError> {
+    let rows = store
+        .scan::<Devices>(Scan::prefix::<Devices>(&(user,)))
+        .await?;
+    rows.into_iter()
+        .map(|((_, device_id), raw)| {
+            let row: DeviceRow = rows::parse::<Devices, _>(&raw)?;
+            Ok((device_id, row.display_name))
+        })
+        .collect()
 }
 
 fn device(device_id: String, row: DeviceRow, seen: Option<SeenRow>) -> Device {

@@ -12,7 +12,7 @@ use store::{
     tables::{FilterNumbers, Filters},
 };
 
-use crate::{FilterError, Users, news::Aftermath, rows};
+use crate::{FILTER_BYTES, FilterError, Users, news::Aftermath, rows};
 
 /// A filter's JSON.
 const MAX_FILTER_BYTES: usize = 64 * 1024;
@@ -83,7 +83,11 @@ impl Users {
             return Ok(None);
         };
         let filter = Arc::new(rows::parse::<Filters, FilterDefinition>(&raw)?);
-        self.0.filters.insert((user, number), Arc::clone(&filter));
+        self.0.filters.insert(
+            (user, number),
+            Arc::clone(&filter),
+            raw.0.len() * 2 + FILTER_BYTES,
+        );
         Ok(Some(filter))
     }
 }

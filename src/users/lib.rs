@@ -8,7 +8,6 @@ use std::sync::Arc;
 use config::{Config, RegistrationMode};
 use host::Host;
 use parking_lot::{Mutex, RwLock};
-use quick_cache::sync::Cache;
 use ruma::{
     OwnedServerName, OwnedUserId, UserId, api::client::filter::FilterDefinition, push::Ruleset,
 };
@@ -16,6 +15,7 @@ use store::{Store, StoreError, UserNid};
 
 mod account_data;
 mod accounts;
+mod cache;
 mod devices;
 mod error;
 mod filters;
@@ -36,7 +36,7 @@ mod tokens;
 
 pub use account_data::AccountDataEvent;
 pub use accounts::Account;
-pub use devices::Device;
+pub use devices::{Device, device_names};
 pub use error::{
     AccountDataError, AuthenticationError, CreateError, DeviceError, FilterError, LoginError,
     PasswordError, ProfileError, PushRuleError, SharedSecretError,
@@ -45,7 +45,7 @@ pub use interactive::{
     Attempt, Challenge, Credential, Failure, InteractiveError, Proof, Purpose, Stage,
 };
 pub use login::{LoginToken, UserName};
-pub use news::{UserFollower, UserNews};
+pub use news::{DeviceKeeper, KeeperFuture, UserFollower, UserNews};
 pub use profiles::Profile;
 pub use push_rules::{RulePlace, rules_json};
 pub use registration::Registration;
@@ -53,16 +53,18 @@ pub use sessions::{IssuedSession, NewSession, Session};
 pub use shared_secret::{SharedSecretRegistration, mac as shared_secret_mac};
 
 use crate::{
-    interactive::Interactions, jwt::Jwt, locks::Locks, passwords::Passwords,
+    cache::ByBytes, interactive::Interactions, jwt::Jwt, locks::Locks, passwords::Passwords,
     sessions::CachedSession, shared_secret::Nonces, tokens::TokenHash,
 };
 
-/// Access tokens kept in memory, each about 200 bytes.
-const CACHED_SESSIONS: usize = 50_000;
-/// Users whose push rules are kept in memory, each about 5 KB.
-const CACHED_RULESETS: usize = 5_000;
-/// Filters kept in memory, each about 1 KB.
-const CACHED_FILTERS: usize = 5_000;
+/// Memory for sessions, push rules and filters, and what one of most users weighs: about 20,000 sessions, 1,300 users'
+/// rules and 2,000 filters.
+const SESSIONS_BYTES: usize = 8 << 20;
+const SESSION_BYTES: usize = 256;
+const RULESETS_BYTES: usize = 8 << 20;
+const RULESET_BYTES: usize = 6 << 10;
+const FILTERS_BYTES: usize = 4 << 20;
+const FILTER_BYTES: usize = 2 << 10;
 
 /// The local users. Cheap to clone.
 #[derive(Clone)]
@@ -76,12 +78,13 @@ struct Inner {
     passwords: Passwords,
     /// Whoever reads a user's rows to write them anew, or to cache them, holds the user's lock.
     locks: Locks,
-    sessions: Cache<TokenHash, Arc<CachedSession>>,
-    rulesets: Cache<UserNid, Arc<Ruleset>>,
-    filters: Cache<(UserNid, u32), Arc<FilterDefinition>>,
+    sessions: ByBytes<TokenHash, CachedSession>,
+    rulesets: ByBytes<UserNid, Ruleset>,
+    filters: ByBytes<(UserNid, u32), FilterDefinition>,
     interactions: Mutex<Interactions>,
     nonces: Mutex<Nonces>,
     followers: RwLock<Vec<Arc<dyn UserFollower>>>,
+    keepers: RwLock<Vec<Arc<dyn DeviceKeeper>>>,
 }
 
 /// What the configuration tells this crate, beside passwords and JWT.
@@ -112,18 +115,24 @@ impl Users {
             jwt,
             passwords,
             locks: Locks::default(),
-            sessions: Cache::new(CACHED_SESSIONS),
-            rulesets: Cache::new(CACHED_RULESETS),
-            filters: Cache::new(CACHED_FILTERS),
+            sessions: ByBytes::new(SESSIONS_BYTES, SESSION_BYTES),
+            rulesets: ByBytes::new(RULESETS_BYTES, RULESET_BYTES),
+            filters: ByBytes::new(FILTERS_BYTES, FILTER_BYTES),
             interactions: Mutex::default(),
             nonces: Mutex::default(),
             followers: RwLock::default(),
+            keepers: RwLock::default(),
         })))
     }
 
     /// From now on `follower` hears what changes about a user.
     pub fn follow(&self, follower: Arc<dyn UserFollower>) {
         self.0.followers.write().push(follower);
+    }
+
+    /// From now on `keeper` adds to the commits that change devices.
+    pub fn keep_with(&self, keeper: Arc<dyn DeviceKeeper>) {
+        self.0.keepers.write().push(keeper);
     }
 
     /// The name of this server.

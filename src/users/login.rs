@@ -53,7 +53,7 @@ impl Users {
             .check_password_of(name, password)
             .await?
             .ok_or(LoginError::Forbidden)?;
-        self.start_session(user, &user_id, new, None).await
+        self.start_session(user, &user_id, new, Batch::new()).await
     }
 
     /// The user whose name and password these are.
@@ -114,7 +114,7 @@ impl Users {
             if account.deactivated {
                 return Err(LoginError::Deactivated);
             }
-            return self.start_session(user, &user_id, new, None).await;
+            return self.start_session(user, &user_id, new, Batch::new()).await;
         }
         if !jwt.create_users {
             return Err(LoginError::Forbidden);
@@ -193,19 +193,19 @@ impl Users {
         batch.guard_equals::<LoginTokens>(&hash.key(), &raw);
         let user = UserNid(row.user);
         let user_id = self.user_id(user).await?;
-        match self.start_session(user, &user_id, new, Some(batch)).await {
+        match self.start_session(user, &user_id, new, batch).await {
             Err(LoginError::Store(StoreError::Guard)) => Err(LoginError::Forbidden),
             result => result,
         }
     }
 
-    /// Opens a session for a user who has shown who they are; `with` goes into the same commit.
+    /// Opens a session for a user who has shown who they are, in one commit with what `batch` holds.
     async fn start_session(
         &self,
         user: UserNid,
         user_id: &UserId,
         new: &NewSession,
-        with: Option<Batch>,
+        mut batch: Batch,
     ) -> Result<IssuedSession, LoginError> {
         new.check().map_err(CreateError::InvalidDevice)?;
         let guard = self.0.locks.lock(user).await;
@@ -217,7 +217,7 @@ impl Users {
         {
             return Err(LoginError::Deactivated);
         }
-        let (mut batch, mut aftermath) = (with.unwrap_or_else(Batch::new), Aftermath::default());
+        let mut aftermath = Aftermath::default();
         let issued = self
             .open_session(&mut batch, &mut aftermath, (user, user_id), new)
             .await?;

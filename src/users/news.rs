@@ -1,6 +1,6 @@
 //! What the rest of the server hears about a user, after it is kept.
 
-use std::sync::Arc;
+use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
 use ruma::OwnedDeviceId;
 use store::{Batch, Pos, RoomNid, StoreError, UserNid};
@@ -13,6 +13,23 @@ pub trait UserFollower: Send + Sync {
     /// `what` changed about `user` at `pos`.
     fn user_changed(&self, user: UserNid, pos: Pos, what: &UserNews);
 }
+
+/// Keeps something of its own for the devices of users, such as their keys.
+pub trait DeviceKeeper: Send + Sync {
+    /// Adds to `batch`, which is about to be queued, what follows from `news` of devices that are removed or renamed,
+    /// or of an account that is closed: it is kept in the same commit, or not at all. What is returned is dropped when
+    /// the commit is published. Holds the lock of `user` here: it must not ask for it.
+    fn keep<'a>(
+        &'a self,
+        batch: &'a mut Batch,
+        user: UserNid,
+        news: &'a [UserNews],
+    ) -> KeeperFuture<'a>;
+}
+
+/// What [`DeviceKeeper::keep`] gives.
+pub type KeeperFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Box<dyn Any + Send>, StoreError>> + Send + 'a>>;
 
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +62,18 @@ pub enum UserNews {
     Deactivated,
 }
 
+impl UserNews {
+    /// Whether a [`DeviceKeeper`] is asked.
+    fn is_of_devices(&self) -> bool {
+        match self {
+            Self::DeviceRemoved { .. } | Self::DeviceChanged { .. } | Self::Deactivated => true,
+            Self::AccountData { .. } | Self::PushRules | Self::LoggedOut { .. } | Self::Profile => {
+                false
+            }
+        }
+    }
+}
+
 /// What follows from a commit: whom to tell and what memory to drop.
 #[derive(Default)]
 pub(crate) struct Aftermath {
@@ -72,9 +101,16 @@ impl Users {
         aftermath: Aftermath,
     ) -> Result<Pos, StoreError> {
         let users = self.clone();
+        let mut held = Vec::new();
+        if aftermath.news.iter().any(UserNews::is_of_devices) {
+            let keepers: Vec<Arc<dyn DeviceKeeper>> = self.0.keepers.read().clone();
+            for keeper in &keepers {
+                held.push(keeper.keep(&mut batch, user, &aftermath.news).await?);
+            }
+        }
         batch.after(move |pos| {
             users.publish(user, pos, &aftermath);
-            drop(guard);
+            drop((held, guard));
         });
         self.0.store.commit(batch).await
     }

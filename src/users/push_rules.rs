@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use store::{CorruptRow, RoomNid, StoreError, Table, UserNid, tables::AccountData};
 use tokio::sync::OwnedMutexGuard;
 
-use crate::{PushRuleError, Users, account_data::PUSH_RULES};
+use crate::{PushRuleError, RULESET_BYTES, Users, account_data::PUSH_RULES};
 
 /// Where a rule is to stand among the user's own rules of its kind.
 #[derive(Clone, Debug, Default)]
@@ -59,15 +59,18 @@ impl Users {
             .get::<AccountData>(&(user, RoomNid(0), PUSH_RULES.to_owned()))
             .await?;
         let mut rules = Ruleset::server_default(&user_id);
+        let mut bytes = RULESET_BYTES;
         if let Some(row) = row.filter(|row| !row.content.is_empty()) {
             let mut kept = serde_json::from_slice::<Content>(&row.content)
                 .map_err(|_| unreadable())?
                 .global;
             kept.update_with_server_default(rules);
             rules = kept;
+            // Parsed, JSON takes about twice its length.
+            bytes = row.content.len() * 2;
         }
         let rules = Arc::new(rules);
-        self.0.rulesets.insert(user, Arc::clone(&rules));
+        self.0.rulesets.insert(user, Arc::clone(&rules), bytes);
         Ok(rules)
     }
 

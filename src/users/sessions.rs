@@ -17,7 +17,7 @@ use store::{
 };
 
 use crate::{
-    AuthenticationError, UserNews, Users,
+    AuthenticationError, SESSION_BYTES, UserNews, Users,
     devices::{DeviceRow, MAX_DISPLAY_NAME_CHARACTERS, SeenRow, TokenPair},
     news::Aftermath,
     rows,
@@ -152,7 +152,9 @@ impl Users {
             expires_ms: row.expires_ms,
             seen_ms: AtomicU64::new(seen.map_or(0, |seen| seen.ts)),
         });
-        self.0.sessions.insert(hash, Arc::clone(&cached));
+        self.0
+            .sessions
+            .insert(hash, Arc::clone(&cached), SESSION_BYTES);
         if device.next.is_some_and(|next| next.access == hash) {
             let (mut batch, mut aftermath) = (Batch::new(), Aftermath::default());
             device.promote(&mut batch, &mut aftermath);

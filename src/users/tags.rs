@@ -53,7 +53,7 @@ impl Users {
                 limit: MAX_TAGS_PER_ROOM * MAX_INFO_BYTES,
             });
         }
-        self.write_account_data(user, guard, (Some(room), TAG), content(tags))
+        self.write_account_data(user, guard, (Some(room), TAG), content(&tags))
             .await?;
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Users {
         let guard = self.0.locks.lock(user).await;
         let mut tags = self.tags(user, room).await?;
         if tags.remove(tag).is_some() {
-            self.write_account_data(user, guard, (Some(room), TAG), content(tags))
+            self.write_account_data(user, guard, (Some(room), TAG), content(&tags))
                 .await?;
         }
         Ok(())
@@ -86,6 +86,6 @@ fn parse(content: &[u8]) -> Map<String, Value> {
     }
 }
 
-fn content(tags: Map<String, Value>) -> Bytes {
+fn content(tags: &Map<String, Value>) -> Bytes {
     json!({ "tags": tags }).to_string().into()
 }

@@ -47,7 +47,7 @@ async fn the_feed_tells_each_piece_once_as_it_is_now() {
             .account_data_since(user, start, third.prev())
             .await
             .unwrap(),
-        [in_room.clone()]
+        std::slice::from_ref(&in_room)
     );
     assert_eq!(
         users

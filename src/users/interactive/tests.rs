@@ -6,6 +6,7 @@ use crate::{
     tests::{Fixture, PASSWORD, config},
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "as `interact` takes it")]
 fn attempt(session: Option<&str>, credential: Credential) -> Option<Attempt> {
     Some(Attempt {
         session: session.map(str::to_owned),
