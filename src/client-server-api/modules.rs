@@ -3,6 +3,7 @@
 pub mod account_data;
 pub mod device_management;
 pub mod event_context;
+pub mod presence;
 pub mod push;
 pub mod read_markers;
 pub mod receipts;

@@ -7,7 +7,7 @@ use axum::extract::FromRef;
 use config::Config;
 use host::{Host, Shutdown};
 use http_layer::RateLimits;
-use sync::Engine;
+use sync::{Engine, Presence};
 use users::Users;
 
 /// Every service. `myelin` builds it; cheap to clone.
@@ -76,5 +76,11 @@ impl FromRef<Services> for Typing {
 impl FromRef<Services> for Engine {
     fn from_ref(services: &Services) -> Self {
         services.sync.clone()
+    }
+}
+
+impl FromRef<Services> for Presence {
+    fn from_ref(services: &Services) -> Self {
+        services.sync.presence().clone()
     }
 }

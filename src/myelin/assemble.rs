@@ -48,7 +48,7 @@ pub fn assemble(
         sync_options(&config),
     );
     let (room_follower, user_follower) = sync.followers();
-    rooms.follow(vec![room_follower]);
+    rooms.follow(vec![room_follower, typing.follower()]);
     users.follow(user_follower);
     Ok(Services {
         limits: RateLimits::new(&config.rate_limits, host.clone()),
@@ -99,6 +99,11 @@ fn sync_options(config: &Config) -> sync::Options {
         max_timeout: Duration::from_millis(config.limits.sync_timeout_ms),
         max_timeline_events: config.limits.sync_timeline_events,
         session_bytes: SESSION_BYTES,
+        presence: sync::PresenceOptions {
+            enabled: config.presence.enabled,
+            idle_after: Duration::from_millis(config.presence.idle_after_ms),
+            offline_after: Duration::from_millis(config.presence.offline_after_ms),
+        },
     }
 }
 

@@ -2,14 +2,18 @@
 //!
 //! [spec](https://spec.matrix.org/v1.19/client-server-api/#typing-notifications)
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use ruma::{OwnedUserId, RoomId, UserId};
 use store::{Pos, RoomNid, UserNid, rows::Membership};
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{RoomError, RoomNews, Rooms, What};
+use crate::{Follower, RoomError, RoomNews, Rooms, What};
 
 /// The longest that one request keeps a user typing. Clients ask for 20 to 30 seconds and renew.
 const MAX_TIMEOUT: Duration = Duration::from_secs(120);
@@ -42,6 +46,12 @@ impl Typing {
             rooms,
             typing: Mutex::default(),
         }))
+    }
+
+    /// What must hear of the rooms' changes: who leaves a room types no longer.
+    pub fn follower(&self) -> Arc<dyn Follower> {
+        // The rooms hold their followers, and typing holds the rooms.
+        Arc::new(Leavers(Arc::downgrade(&self.0)))
     }
 
     /// The user is typing, and will be until `timeout` has passed or [`Typing::stop`] is called.
@@ -179,6 +189,22 @@ impl Typing {
             let Some(next) = next else { return };
             // Either way the next round looks at all of them.
             let _ = tokio::time::timeout_at(next, sooner.notified()).await;
+        }
+    }
+}
+
+struct Leavers(Weak<Inner>);
+
+impl Follower for Leavers {
+    fn room_news(&self, news: &RoomNews) {
+        if let What::Event {
+            member: Some(change),
+            ..
+        } = &news.what
+            && change.membership != Membership::Join
+            && let Some(inner) = self.0.upgrade()
+        {
+            Typing(inner).gone(news.room, change.user);
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! [spec](https://spec.matrix.org/v1.19/client-server-api/#receiving-notifications)
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use ruma::{EventId, OwnedEventId};
+use ruma::{EventId, OwnedEventId, events::room::power_levels::RoomPowerLevels};
 use serde::Deserialize;
 use store::{
     Pos, RoomNid, Scan, UserNid,
@@ -85,6 +85,75 @@ impl Rooms {
         Ok(unread)
     }
 
+    /// The events that a member has not read of what was published up to `upto`, at most `limit`, latest first, each with
+    /// the root of the thread that it is in.
+    pub async fn unread_events(
+        &self,
+        room: RoomNid,
+        user: UserNid,
+        upto: Pos,
+        limit: usize,
+    ) -> Result<Vec<(Arc<Event>, Option<OwnedEventId>)>, RoomError> {
+        let read = self.store().get::<ReadUpTo>(&(room, user)).await?;
+        let Some(read) = read.filter(|read| *read < upto) else {
+            return Ok(Vec::new());
+        };
+        let range = Scan::range::<Timeline>(&(room, read.next()), &(room, upto.next()));
+        let rows = self
+            .store()
+            .scan::<Timeline>(range.reverse().limit(limit))
+            .await?;
+        let numbers: Vec<_> = rows.into_iter().map(|(_, row)| row.rsn).collect();
+        let receipts = self.thread_receipts(room, user).await?;
+        let mut unread = Vec::with_capacity(numbers.len());
+        for event in self.events(room, &numbers).await? {
+            let root = thread_root(&event);
+            if !root
+                .as_ref()
+                .is_some_and(|root| is_read(&receipts, root, event.pos))
+            {
+                unread.push((event, root));
+            }
+        }
+        Ok(unread)
+    }
+
+    /// The power levels in force, for those who only ask; `None` where they do not parse.
+    pub async fn power_levels_of(
+        &self,
+        room: RoomNid,
+    ) -> Result<Option<RoomPowerLevels>, RoomError> {
+        let room = self.room(room).await?;
+        let event = self
+            .state_event(room.nid, "m.room.power_levels", "")
+            .await?;
+        let pdu = match event {
+            None => None,
+            Some(event) => Some(room.rules.parse(
+                &event.event_id,
+                event.client_members(),
+                event.federation_members(),
+            )?),
+        };
+        Ok(room.rules.power_levels(&room.creation, pdu.as_ref()).ok())
+    }
+
+    /// By thread, up to where a user has read it.
+    async fn thread_receipts(
+        &self,
+        room: RoomNid,
+        user: UserNid,
+    ) -> Result<Vec<(String, Pos)>, RoomError> {
+        let rows = self
+            .store()
+            .scan::<Receipts>(Scan::prefix::<Receipts>(&(room, user)))
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|((_, _, _, thread), row)| (thread, row.event_pos))
+            .collect())
+    }
+
     /// `notifying` and `highlighting` of the room at a position.
     async fn counters(&self, room: RoomNid, at: Pos) -> Result<(u32, u32), RoomError> {
         let range = Scan::range::<Timeline>(&(room, Pos::MIN), &(room, at.next()));
@@ -134,10 +203,7 @@ impl Rooms {
         if threaded.is_empty() {
             return Ok(());
         }
-        let receipts = self
-            .store()
-            .scan::<Receipts>(Scan::prefix::<Receipts>(&(room, user)))
-            .await?;
+        let receipts = self.thread_receipts(room, user).await?;
         for event in self.events(room, &threaded).await? {
             let Some(root) = thread_root(&event) else {
                 continue;
@@ -145,10 +211,7 @@ impl Rooms {
             let highlight = u64::from(highlights.binary_search(&event.pos).is_ok());
             unread.main.notifications = unread.main.notifications.saturating_sub(1);
             unread.main.highlights = unread.main.highlights.saturating_sub(highlight);
-            let is_read = receipts.iter().any(|((_, _, _, thread), receipt)| {
-                *thread == root.as_str() && receipt.event_pos >= event.pos
-            });
-            if !is_read {
+            if !is_read(&receipts, &root, event.pos) {
                 let thread = unread.threads.entry(root).or_default();
                 thread.notifications += 1;
                 thread.highlights += highlight;
@@ -156,6 +219,13 @@ impl Rooms {
         }
         Ok(())
     }
+}
+
+/// Whether a thread was read up to a position.
+fn is_read(receipts: &[(String, Pos)], root: &EventId, pos: Pos) -> bool {
+    receipts
+        .iter()
+        .any(|(thread, read)| thread == root.as_str() && *read >= pos)
 }
 
 /// The root of the thread that an event is in.

@@ -9,12 +9,12 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use rooms::{ClientView, Event, Receipt, Rooms, RoomUnread, Unread};
+use rooms::{ClientView, Event, Receipt, RoomUnread, Rooms, Unread};
 use ruma::OwnedUserId;
 use serde::Deserialize;
 use store::{
-    Pos, RoomNid, Rsn, Scan,
-    rows::{MembershipLogRow, Membership},
+    Pos, RoomNid, Rsn, Scan, UserNid,
+    rows::{Membership, MembershipLogRow},
     tables::MembershipLog,
 };
 use users::AccountDataEvent;
@@ -46,6 +46,8 @@ pub(crate) struct Answer {
     context: Context,
     /// The global account data to tell.
     account_data: Vec<AccountDataEvent>,
+    /// Users whose presence is to be told.
+    presence: HashSet<UserNid>,
     places: vec::IntoIter<Place>,
     /// The section of `rooms` that is open.
     section: Option<&'static str>,
@@ -115,7 +117,12 @@ struct Change {
 
 impl Answer {
     /// Finds out which rooms there may be something to tell of, without reading any.
-    pub(crate) async fn begin(engine: &Engine, session: &Held, request: &SyncRequest, upto: Pos) -> Result<Self, SyncError> {
+    pub(crate) async fn begin(
+        engine: &Engine,
+        session: &Held,
+        request: &SyncRequest,
+        upto: Pos,
+    ) -> Result<Self, SyncError> {
         let since = request.since;
         let context = Context {
             engine: engine.clone(),
@@ -126,13 +133,20 @@ impl Answer {
             ignored: ignored_users(engine, request).await?,
         };
         let after = since.filter(|_| !request.full_state).unwrap_or(Pos::MIN);
-        let (mut rooms, new_memberships, new_account_data) = {
+        let (mut rooms, mut presence, new_memberships, new_account_data) = {
             let mut state = session.lock();
             if since.is_none() {
                 state.told.remove(request.device_id.as_str());
             }
             let new = |pos: Pos| since.is_none_or(|since| pos > since);
-            (state.changed_since(after), new(state.memberships), new(state.account_data))
+            let presence: HashSet<UserNid> =
+                state.presence_since(since.unwrap_or(Pos::MAX)).collect();
+            (
+                state.changed_since(after),
+                presence,
+                new(state.memberships),
+                new(state.account_data),
+            )
         };
         let mut account_data: HashMap<Option<RoomNid>, Vec<AccountDataEvent>> = HashMap::new();
         if new_account_data {
@@ -146,7 +160,11 @@ impl Answer {
             }
         }
         let listed: HashSet<RoomNid> = rooms.iter().map(|(room, _)| *room).collect();
-        for room in account_data.keys().flatten().filter(|room| !listed.contains(room)) {
+        for room in account_data
+            .keys()
+            .flatten()
+            .filter(|room| !listed.contains(room))
+        {
             // Account data alone does not move a room to the front.
             rooms.extend(session.lock().room(*room).map(|entry| (*room, entry)));
         }
@@ -158,18 +176,39 @@ impl Answer {
         for (room, entry) in rooms {
             if let Some(mut place) = context.place(room, entry, changes.get(&room)).await? {
                 if place.since.is_none() && since.is_some() {
-                    place.account_data = engine.0.users.account_data_of_room(request.user, room).await?;
+                    place.account_data = engine
+                        .0
+                        .users
+                        .account_data_of_room(request.user, room)
+                        .await?;
                 } else {
                     place.account_data = account_data.remove(&Some(room)).unwrap_or_default();
                 }
                 places.push(place);
             }
         }
+        // Whoever enters a room meets those who are there.
+        let entered = places
+            .iter()
+            .filter(|place| place.since.is_none() && place.membership == Membership::Join);
+        presence.extend(engine.0.presence.in_rooms(entered.map(|place| place.room)));
+        presence.remove(&request.user);
         // Sections one after the other; within each, most recent first. The sort is stable.
         places.sort_by_key(|place| section(place.membership));
         let mut account_data = account_data.remove(&None).unwrap_or_default();
-        account_data.retain(|event| context.filter().account_data.takes_other(&event.event_type, Some(&request.user_id)));
-        Ok(Self { context, account_data, places: places.into_iter(), section: None })
+        account_data.retain(|event| {
+            context
+                .filter()
+                .account_data
+                .takes_other(&event.event_type, Some(&request.user_id))
+        });
+        Ok(Self {
+            context,
+            account_data,
+            presence,
+            places: places.into_iter(),
+            section: None,
+        })
     }
 
     /// The beginning: everything, if that is not much.
@@ -178,15 +217,46 @@ impl Answer {
         let mut object = Members::open(&mut bytes);
         object.text("next_batch", &self.context.engine.token(self.context.upto));
         let start = object.out.len();
-        events(&mut object, "account_data", std::mem::take(&mut self.account_data), |out, event| {
-            basic_event(out, &event.event_type, &event.content);
-        });
+        events(
+            &mut object,
+            "account_data",
+            std::mem::take(&mut self.account_data),
+            |out, event| {
+                basic_event(out, &event.event_type, &event.content);
+            },
+        );
+        self.write_presence(&mut object);
         let is_all = self.write_rooms(&mut bytes).await?;
         let is_empty = is_all && bytes.len() == start;
         if is_all {
             self.write_end(&mut bytes);
         }
-        Ok(First { bytes, is_empty, is_all })
+        Ok(First {
+            bytes,
+            is_empty,
+            is_all,
+        })
+    }
+
+    fn write_presence(&mut self, object: &mut Members<'_>) {
+        let context = &self.context;
+        let known = std::mem::take(&mut self.presence)
+            .into_iter()
+            .filter_map(|user| context.engine.0.presence.event(user));
+        let wanted = known.filter(|(user, _)| {
+            !context.ignored.contains(user)
+                && context
+                    .filter()
+                    .presence
+                    .takes_other("m.presence", Some(user))
+        });
+        events(object, "presence", wanted, |out, (user, content)| {
+            let mut event = Members::open(out);
+            event.text("type", "m.presence");
+            event.text("sender", user.as_str());
+            event.raw("content", &content);
+            event.close();
+        });
     }
 
     /// Writes rooms until there is enough for a chunk, or no room left, which it returns.
@@ -222,8 +292,14 @@ impl Answer {
                 if let Some(state) = self.context.stripped_state(&place).await? {
                     self.open(out, name, room_id.as_str());
                     let mut room = Members::open(out);
-                    let name = if place.membership == Membership::Invite { "invite_state" } else { "knock_state" };
-                    events(&mut room, name, state, |out, event| event.write_stripped(out));
+                    let name = if place.membership == Membership::Invite {
+                        "invite_state"
+                    } else {
+                        "knock_state"
+                    };
+                    events(&mut room, name, state, |out, event| {
+                        event.write_stripped(out)
+                    });
                     room.close();
                 }
             }
@@ -236,7 +312,11 @@ impl Answer {
         if self.section == Some(section) {
             out.push(b',');
         } else {
-            out.extend_from_slice(if self.section.is_none() { b",\"rooms\":{" } else { b"}," });
+            out.extend_from_slice(if self.section.is_none() {
+                b",\"rooms\":{"
+            } else {
+                b"},"
+            });
             rooms::write_json_str(out, section);
             out.extend_from_slice(b":{");
             self.section = Some(section);
@@ -249,18 +329,37 @@ impl Answer {
         out.extend_from_slice(if self.section.is_some() { b"}}}" } else { b"}" });
     }
 
-    async fn write_delta(&self, out: &mut Vec<u8>, place: &Place, delta: RoomDelta) -> Result<(), SyncError> {
+    async fn write_delta(
+        &self,
+        out: &mut Vec<u8>,
+        place: &Place,
+        delta: RoomDelta,
+    ) -> Result<(), SyncError> {
         let context = &self.context;
-        let RoomDelta { timeline, state, summary, typing, receipts, account_data, unread } = delta;
+        let RoomDelta {
+            timeline,
+            state,
+            summary,
+            typing,
+            receipts,
+            account_data,
+            unread,
+        } = delta;
         let mut room = Members::open(out);
         if let Some(summary) = summary {
             write_summary(room.name("summary"), &summary);
         }
         let visibility = timeline.visibility.as_ref();
-        let membership = |pos| visibility.map_or("join", |visibility| visibility.membership_word_at(pos));
-        let state_name = if context.request.use_state_after { "state_after" } else { "state" };
+        let membership =
+            |pos| visibility.map_or("join", |visibility| visibility.membership_word_at(pos));
+        let state_name = if context.request.use_state_after {
+            "state_after"
+        } else {
+            "state"
+        };
         if context.request.use_state_after || !state.is_empty() {
-            self.write_state(room.name(state_name), place.room, &state).await?;
+            self.write_state(room.name(state_name), place.room, &state)
+                .await?;
         }
         if timeline.limited || !timeline.events.is_empty() || place.since.is_none() {
             let mut object = Members::open(room.name("timeline"));
@@ -268,7 +367,11 @@ impl Answer {
             out.push(b'[');
             list(out, &timeline.events, |out, event| {
                 // The last event of somebody who left is their own leaving.
-                let word = if event.pos == place.member { place.membership.as_str() } else { membership(event.pos) };
+                let word = if event.pos == place.member {
+                    place.membership.as_str()
+                } else {
+                    membership(event.pos)
+                };
                 context.write_event(out, event, Some(word));
             });
             out.push(b']');
@@ -287,7 +390,12 @@ impl Answer {
         Ok(())
     }
 
-    async fn write_state(&self, out: &mut Vec<u8>, room: RoomNid, state: &[Rsn]) -> Result<(), SyncError> {
+    async fn write_state(
+        &self,
+        out: &mut Vec<u8>,
+        room: RoomNid,
+        state: &[Rsn],
+    ) -> Result<(), SyncError> {
         let filter = &self.context.filter().state;
         out.extend_from_slice(b"{\"events\":[");
         let mut first = true;
@@ -323,7 +431,15 @@ impl Context {
         let user = self.request.user;
         let range = Scan::range::<MembershipLog>(&(user, since.next()), &(user, self.upto.next()));
         let mut changes = HashMap::new();
-        for (_, MembershipLogRow { room, membership, before }) in self.engine.store().scan::<MembershipLog>(range).await? {
+        for (
+            _,
+            MembershipLogRow {
+                room,
+                membership,
+                before,
+            },
+        ) in self.engine.store().scan::<MembershipLog>(range).await?
+        {
             let change = changes.entry(room).or_insert(Change {
                 was_joined: before == Some(Membership::Join),
                 was_away: false,
@@ -334,12 +450,21 @@ impl Context {
     }
 
     /// Whether and how the answer may tell of a room.
-    async fn place(&self, room: RoomNid, entry: Entry, change: Option<&Change>) -> Result<Option<Place>, SyncError> {
+    async fn place(
+        &self,
+        room: RoomNid,
+        entry: Entry,
+        change: Option<&Change>,
+    ) -> Result<Option<Place>, SyncError> {
         let since = self.request.since;
         let (mut membership, mut member) = (entry.membership, entry.member);
         if member > self.upto {
             // The session is a moment ahead of what may be told.
-            let Some(row) = self.rooms().member_at(room, self.request.user, self.upto).await? else {
+            let Some(row) = self
+                .rooms()
+                .member_at(room, self.request.user, self.upto)
+                .await?
+            else {
                 return Ok(None);
             };
             (membership, member) = (row.membership, row.pos);
@@ -347,15 +472,26 @@ impl Context {
         let is_new = since.is_none_or(|since| member > since);
         let was_joined = change.is_none_or(|change| change.was_joined);
         let known = match membership {
-            Membership::Join => since.filter(|_| was_joined && !change.is_some_and(|change| change.was_away)),
-            Membership::Leave | Membership::Ban if !is_new || (since.is_none() && !self.filter().include_leave) => {
+            Membership::Join => {
+                since.filter(|_| was_joined && !change.is_some_and(|change| change.was_away))
+            }
+            Membership::Leave | Membership::Ban
+                if !is_new || (since.is_none() && !self.filter().include_leave) =>
+            {
                 return Ok(None);
             }
             Membership::Leave | Membership::Ban => since.filter(|_| was_joined),
             Membership::Invite | Membership::Knock if !is_new => return Ok(None),
             Membership::Invite | Membership::Knock => since,
         };
-        Ok(Some(Place { room, membership, member, entry, since: known, account_data: Vec::new() }))
+        Ok(Some(Place {
+            room,
+            membership,
+            member,
+            entry,
+            since: known,
+            account_data: Vec::new(),
+        }))
     }
 }
 
@@ -370,15 +506,26 @@ fn section(membership: Membership) -> (u8, &'static str) {
 }
 
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#ignoring-users)
-async fn ignored_users(engine: &Engine, request: &SyncRequest) -> Result<HashSet<OwnedUserId>, SyncError> {
+async fn ignored_users(
+    engine: &Engine,
+    request: &SyncRequest,
+) -> Result<HashSet<OwnedUserId>, SyncError> {
     #[derive(Deserialize)]
     struct Content {
         ignored_users: HashMap<String, serde::de::IgnoredAny>,
     }
-    let content = engine.0.users.account_data(request.user, None, "m.ignored_user_list").await?;
+    let content = engine
+        .0
+        .users
+        .account_data(request.user, None, "m.ignored_user_list")
+        .await?;
     let content = content.and_then(|content| serde_json::from_slice::<Content>(&content).ok());
-    let names = content.into_iter().flat_map(|content| content.ignored_users.into_keys());
-    Ok(names.filter_map(|name| OwnedUserId::try_from(name).ok()).collect())
+    let names = content
+        .into_iter()
+        .flat_map(|content| content.ignored_users.into_keys());
+    Ok(names
+        .filter_map(|name| OwnedUserId::try_from(name).ok())
+        .collect())
 }
 
 fn write_summary(out: &mut Vec<u8>, summary: &Summary) {
@@ -386,7 +533,9 @@ fn write_summary(out: &mut Vec<u8>, summary: &Summary) {
     if !summary.heroes.is_empty() {
         let out = object.name("m.heroes");
         out.push(b'[');
-        list(out, &summary.heroes, |out, hero| rooms::write_json_str(out, hero.as_str()));
+        list(out, &summary.heroes, |out, hero| {
+            rooms::write_json_str(out, hero.as_str())
+        });
         out.push(b']');
     }
     object.number("m.joined_member_count", summary.joined.into());
@@ -415,25 +564,35 @@ fn write_ephemeral(room: &mut Members<'_>, typing: Option<&[OwnedUserId]>, recei
     let mut written: Vec<(&str, Vec<u8>)> = Vec::new();
     if let Some(typing) = typing {
         let mut content = b"{\"user_ids\":[".to_vec();
-        list(&mut content, typing, |out, user| rooms::write_json_str(out, user.as_str()));
+        list(&mut content, typing, |out, user| {
+            rooms::write_json_str(out, user.as_str())
+        });
         content.extend_from_slice(b"]}");
         written.push(("m.typing", content));
     }
     // A user may have a receipt for the same event in several threads, and an event has one place for each user.
-    let mut threads: Vec<&str> = receipts.iter().map(|receipt| receipt.thread.as_str()).collect();
+    let mut threads: Vec<&str> = receipts
+        .iter()
+        .map(|receipt| receipt.thread.as_str())
+        .collect();
     threads.sort_unstable();
     threads.dedup();
     for thread in threads {
-        let of_thread = receipts.iter().filter(|receipt| receipt.thread.as_str() == thread);
+        let of_thread = receipts
+            .iter()
+            .filter(|receipt| receipt.thread.as_str() == thread);
         written.push(("m.receipt", receipt_content(of_thread)));
     }
-    events(room, "ephemeral", written, |out, (event_type, content)| basic_event(out, event_type, &content));
+    events(room, "ephemeral", written, |out, (event_type, content)| {
+        basic_event(out, event_type, &content)
+    });
 }
 
 /// `{event: {kind: {user: {ts, thread_id}}}}`
 fn receipt_content<'a>(receipts: impl Iterator<Item = &'a Receipt>) -> Vec<u8> {
     let mut receipts: Vec<&Receipt> = receipts.collect();
-    receipts.sort_by(|a, b| (&a.event_id, a.kind, &a.user_id).cmp(&(&b.event_id, b.kind, &b.user_id)));
+    receipts
+        .sort_by(|a, b| (&a.event_id, a.kind, &a.user_id).cmp(&(&b.event_id, b.kind, &b.user_id)));
     let mut content = Vec::new();
     let mut by_event = Members::open(&mut content);
     for of_event in receipts.chunk_by(|a, b| a.event_id == b.event_id) {
@@ -459,12 +618,19 @@ fn receipt_content<'a>(receipts: impl Iterator<Item = &'a Receipt>) -> Vec<u8> {
 impl Body {
     pub(crate) fn new(first: First, answer: Answer) -> Self {
         let rest = (!first.is_all).then_some(answer);
-        Self { first: first.bytes.into(), rest }
+        Self {
+            first: first.bytes.into(),
+            rest,
+        }
     }
 
     /// The whole body, if it is there already.
     pub fn whole(self) -> Result<Bytes, Self> {
-        if self.rest.is_none() { Ok(self.first) } else { Err(self) }
+        if self.rest.is_none() {
+            Ok(self.first)
+        } else {
+            Err(self)
+        }
     }
 
     /// The body, read from the store as it is taken. After an error nothing follows, and what came before is no JSON.

@@ -7,13 +7,7 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use store::{CorruptRow, Pos, RoomNid, Rsn, StoreError, rows::Membership};
 use users::AccountDataEvent;
 
-use crate::{
-    SyncError,
-    answer::Context,
-    session::Entry,
-    summary::Summary,
-    timeline::Timeline,
-};
+use crate::{SyncError, answer::Context, session::Entry, summary::Summary, timeline::Timeline};
 
 /// The stretch of a room's life that an update covers.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +77,11 @@ const MAX_RECEIPTS: usize = 1_000;
 
 impl Context {
     /// What is new in a joined room; `None` if nothing is.
-    pub(crate) async fn joined_delta(&self, place: &mut Place, room_id: &RoomId) -> Result<Option<RoomDelta>, SyncError> {
+    pub(crate) async fn joined_delta(
+        &self,
+        place: &mut Place,
+        room_id: &RoomId,
+    ) -> Result<Option<RoomDelta>, SyncError> {
         let (room, entry) = (place.room, place.entry);
         let span = Span {
             after: place.since,
@@ -105,17 +103,27 @@ impl Context {
             None
         };
         let heroes = summary.as_ref().map_or(&[][..], |summary| &summary.heroes);
-        let state = self.state(room, room_id, (&span, &timeline), heroes).await?;
+        let state = self
+            .state(room, room_id, (&span, &timeline), heroes)
+            .await?;
         let typing = self.typing(room, room_id, place.since, entry.typing);
-        let receipts = if new(entry.receipts) { self.receipts(room, room_id, &span).await? } else { Vec::new() };
+        let receipts = if new(entry.receipts) {
+            self.receipts(room, room_id, &span).await?
+        } else {
+            Vec::new()
+        };
         let mut account_data = std::mem::take(&mut place.account_data);
-        account_data.retain(|event| self.filter().room_account_data.takes_other(&event.event_type, Some(&self.request.user_id)));
+        account_data.retain(|event| {
+            self.filter()
+                .room_account_data
+                .takes_other(&event.event_type, Some(&self.request.user_id))
+        });
         if !self.filter().room_account_data.takes_room(room_id) {
             account_data.clear();
         }
         let told = full || timeline.limited || !timeline.events.is_empty();
         let unread = if told || new(entry.own_receipts) {
-            Some(self.rooms().unread(room, self.request.user, self.upto, self.filter().by_thread).await?)
+            Some(self.unread(room, room_id).await?)
         } else {
             None
         };
@@ -125,25 +133,55 @@ impl Context {
             && typing.is_none()
             && receipts.is_empty()
             && account_data.is_empty();
-        let delta = RoomDelta { timeline, state, summary, typing, receipts, account_data, unread };
+        let delta = RoomDelta {
+            timeline,
+            state,
+            summary,
+            typing,
+            receipts,
+            account_data,
+            unread,
+        };
         Ok((!nothing).then_some(delta))
     }
 
     /// How a room ended for the user.
-    pub(crate) async fn left_delta(&self, place: &mut Place, room_id: &RoomId) -> Result<RoomDelta, SyncError> {
+    pub(crate) async fn left_delta(
+        &self,
+        place: &mut Place,
+        room_id: &RoomId,
+    ) -> Result<RoomDelta, SyncError> {
         let room = place.room;
-        let span = Span { after: place.since, upto: place.member, full_state: false, stayed: place.since.is_some() };
+        let span = Span {
+            after: place.since,
+            upto: place.member,
+            full_state: false,
+            stayed: place.since.is_some(),
+        };
         let mut timeline = self.timeline(room, room_id, &span).await?;
-        let was_in = timeline.visibility.as_ref().is_none_or(|visibility| visibility.reach().is_some());
-        if !timeline.events.iter().any(|event| event.pos == place.member)
-            && let Some(leave) = self.member_event(room).await?.filter(|event| event.pos == place.member)
+        let was_in = timeline
+            .visibility
+            .as_ref()
+            .is_none_or(|visibility| visibility.reach().is_some());
+        if !timeline
+            .events
+            .iter()
+            .any(|event| event.pos == place.member)
+            && let Some(leave) = self
+                .member_event(room)
+                .await?
+                .filter(|event| event.pos == place.member)
             && self.filter().timeline.takes_room(room_id)
             && self.filter().timeline.takes(&leave)
         {
             // Whoever declines an invitation sees no event of the room but this.
             timeline.events.push(leave);
         }
-        let state = if was_in { self.state(room, room_id, (&span, &timeline), &[]).await? } else { Vec::new() };
+        let state = if was_in {
+            self.state(room, room_id, (&span, &timeline), &[]).await?
+        } else {
+            Vec::new()
+        };
         Ok(RoomDelta {
             timeline,
             state,
@@ -156,7 +194,10 @@ impl Context {
     }
 
     /// The stripped state of a room that the user is invited to or knocks at; `None` if the one who invites is ignored.
-    pub(crate) async fn stripped_state(&self, place: &Place) -> Result<Option<Vec<Arc<Event>>>, SyncError> {
+    pub(crate) async fn stripped_state(
+        &self,
+        place: &Place,
+    ) -> Result<Option<Vec<Arc<Event>>>, SyncError> {
         let room = place.room;
         let mut events = Vec::with_capacity(STRIPPED.len() + 2);
         for event_type in STRIPPED {
@@ -167,7 +208,11 @@ impl Context {
                 if self.ignored.contains(&own.sender) {
                     return Ok(None);
                 }
-                events.extend(self.rooms().state_event(room, "m.room.member", own.sender.as_str()).await?);
+                events.extend(
+                    self.rooms()
+                        .state_event(room, "m.room.member", own.sender.as_str())
+                        .await?,
+                );
             }
             events.push(own);
         }
@@ -177,18 +222,33 @@ impl Context {
     /// The room's id.
     pub(crate) async fn room_id(&self, room: RoomNid) -> Result<OwnedRoomId, SyncError> {
         let name = self.engine.store().interner().name(room).await?;
-        let bad = |_| StoreError::Corrupt { table: "NameOfNumber", source: CorruptRow("not a room id") };
+        let bad = |_| StoreError::Corrupt {
+            table: "NameOfNumber",
+            source: CorruptRow("not a room id"),
+        };
         Ok(RoomId::parse(&*name).map_err(bad)?)
     }
 
     async fn member_event(&self, room: RoomNid) -> Result<Option<Arc<Event>>, SyncError> {
-        Ok(self.rooms().state_event(room, "m.room.member", self.request.user_id.as_str()).await?)
+        Ok(self
+            .rooms()
+            .state_event(room, "m.room.member", self.request.user_id.as_str())
+            .await?)
     }
 
     /// Who is typing, if that has changed after `since`, or if anybody is and the client does not know.
-    fn typing(&self, room: RoomNid, room_id: &RoomId, since: Option<Pos>, changed: Pos) -> Option<Vec<OwnedUserId>> {
+    fn typing(
+        &self,
+        room: RoomNid,
+        room_id: &RoomId,
+        since: Option<Pos>,
+        changed: Pos,
+    ) -> Option<Vec<OwnedUserId>> {
         let filter = &self.filter().ephemeral;
-        if !filter.takes_room(room_id) || !filter.takes_other("m.typing", None) || since.is_some_and(|since| changed <= since) {
+        if !filter.takes_room(room_id)
+            || !filter.takes_other("m.typing", None)
+            || since.is_some_and(|since| changed <= since)
+        {
             return None;
         }
         let mut typing = self.engine.0.typing.users(room);
@@ -196,13 +256,21 @@ impl Context {
         (since.is_some() || !typing.is_empty()).then_some(typing)
     }
 
-    async fn receipts(&self, room: RoomNid, room_id: &RoomId, span: &Span) -> Result<Vec<Receipt>, SyncError> {
+    async fn receipts(
+        &self,
+        room: RoomNid,
+        room_id: &RoomId,
+        span: &Span,
+    ) -> Result<Vec<Receipt>, SyncError> {
         let filter = &self.filter().ephemeral;
         if !filter.takes_room(room_id) || !filter.takes_other("m.receipt", None) {
             return Ok(Vec::new());
         }
         let range = (span.after.unwrap_or(Pos::ZERO), span.upto);
-        let mut receipts = self.rooms().receipts(room, self.request.user, range, MAX_RECEIPTS).await?;
+        let mut receipts = self
+            .rooms()
+            .receipts(room, self.request.user, range, MAX_RECEIPTS)
+            .await?;
         receipts.retain(|receipt| !self.ignored.contains(&receipt.user_id));
         Ok(receipts)
     }

@@ -13,7 +13,13 @@ const MAX_FIELDS: usize = 100;
 
 impl Fields {
     pub(crate) fn new(paths: &[String]) -> Self {
-        Self(paths.iter().take(MAX_FIELDS).map(|path| split(path)).collect())
+        Self(
+            paths
+                .iter()
+                .take(MAX_FIELDS)
+                .map(|path| split(path))
+                .collect(),
+        )
     }
 
     /// Appends of `event`, a JSON object, what is wanted.
@@ -63,7 +69,9 @@ fn copy(from: &Map<String, Value>, to: &mut Map<String, Value>, path: &[String])
         return;
     }
     let Value::Object(from) = value else { return };
-    let inner = to.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()));
+    let inner = to
+        .entry(name.clone())
+        .or_insert_with(|| Value::Object(Map::new()));
     if let Value::Object(inner) = inner {
         copy(from, inner, rest);
     }
@@ -84,10 +92,19 @@ mod tests {
         });
         let rows = [
             (vec!["content.body"], json!({ "content": { "body": "hi" } })),
-            (vec!["type", "content.msgtype", "content.body"], json!({ "type": "m.room.message", "content": { "body": "hi", "msgtype": "m.text" } })),
-            (vec!["content.m\\.relates_to.key"], json!({ "content": { "m.relates_to": { "key": "x" } } })),
+            (
+                vec!["type", "content.msgtype", "content.body"],
+                json!({ "type": "m.room.message", "content": { "body": "hi", "msgtype": "m.text" } }),
+            ),
+            (
+                vec!["content.m\\.relates_to.key"],
+                json!({ "content": { "m.relates_to": { "key": "x" } } }),
+            ),
             (vec!["content.a\\\\b"], json!({ "content": { "a\\b": 1 } })),
-            (vec!["content", "content.body"], json!({ "content": event["content"] })),
+            (
+                vec!["content", "content.body"],
+                json!({ "content": event["content"] }),
+            ),
             (vec!["content.nothing"], json!({ "content": {} })),
             (vec!["unsigned.age", "", ".", "nothing"], json!({})),
         ];
@@ -95,7 +112,11 @@ mod tests {
             let paths: Vec<String> = fields.iter().map(ToString::to_string).collect();
             let mut out = Vec::new();
             Fields::new(&paths).write(&mut out, event.to_string().as_bytes());
-            assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), expected, "{fields:?}");
+            assert_eq!(
+                serde_json::from_slice::<Value>(&out).unwrap(),
+                expected,
+                "{fields:?}"
+            );
         }
     }
 }

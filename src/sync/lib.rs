@@ -18,16 +18,19 @@ mod fields;
 mod filter;
 mod members;
 mod poll;
+mod presence;
 mod session;
 mod sessions;
 mod state;
 mod summary;
 mod timeline;
+mod unread;
 mod write;
 
 pub use answer::Body;
 pub use filter::Filter;
 pub use poll::SyncRequest;
+pub use presence::{Presence, PresenceError, PresenceOptions, Status};
 
 use crate::{
     session::{Held, Kind, Session},
@@ -43,6 +46,8 @@ pub struct Options {
     pub max_timeline_events: usize,
     /// Bytes of sessions kept in memory, those in use not counted in.
     pub session_bytes: usize,
+    /// Who is told who is online.
+    pub presence: PresenceOptions,
 }
 
 /// Why there is no answer.
@@ -68,13 +73,41 @@ struct Inner {
     shutdown: Shutdown,
     options: Options,
     sessions: Arc<Sessions>,
+    presence: Presence,
 }
 
 impl Engine {
     /// Over these rooms and users. It hears nothing until [`Engine::followers`] are told of them.
-    pub fn new(rooms: Rooms, users: Users, typing: Typing, host: Host, shutdown: Shutdown, options: Options) -> Self {
+    pub fn new(
+        rooms: Rooms,
+        users: Users,
+        typing: Typing,
+        host: Host,
+        shutdown: Shutdown,
+        options: Options,
+    ) -> Self {
         let sessions = Arc::new(Sessions::new(options.session_bytes));
-        Self(Arc::new(Inner { rooms, users, typing, host, shutdown, options, sessions }))
+        let presence = Presence::new(
+            rooms.clone(),
+            host.clone(),
+            Arc::clone(&sessions),
+            options.presence,
+        );
+        Self(Arc::new(Inner {
+            rooms,
+            users,
+            typing,
+            host,
+            shutdown,
+            options,
+            sessions,
+            presence,
+        }))
+    }
+
+    /// Who is online.
+    pub fn presence(&self) -> &Presence {
+        &self.0.presence
     }
 
     /// What must hear of the rooms' and the users' changes.
@@ -99,7 +132,11 @@ impl Engine {
     }
 
     pub(crate) fn token(&self, pos: Pos) -> String {
-        Token { instance: self.store().instance(), pos }.to_string()
+        Token {
+            instance: self.store().instance(),
+            pos,
+        }
+        .to_string()
     }
 
     /// The session of a user, built if it is not there.
@@ -113,8 +150,14 @@ impl Engine {
     async fn build(&self, session: &Arc<Session>) -> Result<(), SyncError> {
         let sessions = &self.0.sessions;
         let start = self.store().visible();
-        let rows: Vec<_> =
-            self.0.rooms.rooms_of_nid(session.user).await?.into_iter().filter(|(_, row)| !row.forgotten).collect();
+        let rows: Vec<_> = self
+            .0
+            .rooms
+            .rooms_of_nid(session.user)
+            .await?
+            .into_iter()
+            .filter(|(_, row)| !row.forgotten)
+            .collect();
         {
             let mut state = session.lock();
             for (room, row) in &rows {
@@ -130,8 +173,11 @@ impl Engine {
             sessions.watch(*room, session);
         }
         let activity = self.store().multi_get::<Activity>(&joined).await?;
-        let activity: HashMap<RoomNid, Pos> =
-            joined.iter().zip(activity).filter_map(|(room, pos)| Some((*room, pos?))).collect();
+        let activity: HashMap<RoomNid, Pos> = joined
+            .iter()
+            .zip(activity)
+            .filter_map(|(room, pos)| Some((*room, pos?)))
+            .collect();
         {
             let mut state = session.lock();
             for (room, row) in &rows {

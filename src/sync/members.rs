@@ -19,7 +19,9 @@ const MAX_TOLD: usize = 20_000;
 impl Told {
     /// Whether a client with the token `since` knows the member.
     pub(crate) fn knows(&self, room: RoomNid, member: StateKeyNid, since: Pos) -> bool {
-        self.0.get(&(room, member)).is_some_and(|told| *told <= since)
+        self.0
+            .get(&(room, member))
+            .is_some_and(|told| *told <= since)
     }
 
     /// The answer with the token `upto` tells of the member.
@@ -27,6 +29,7 @@ impl Told {
         if self.0.len() >= MAX_TOLD {
             self.0.clear();
         }
-        self.0.insert((room, member), upto);
+        // Whoever was told in an answer before stays known, should this answer get lost.
+        self.0.entry((room, member)).or_insert(upto);
     }
 }

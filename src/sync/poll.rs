@@ -2,14 +2,11 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedUserId, presence::PresenceState};
 use store::{Pos, UserNid};
 use tokio::time::Instant;
 
-use crate::{
-    Body, Engine, Filter, SyncError,
-    answer::Answer,
-};
+use crate::{Body, Engine, Filter, SyncError, answer::Answer};
 
 /// What a client asks.
 #[derive(Clone, Debug)]
@@ -30,6 +27,8 @@ pub struct SyncRequest {
     pub use_state_after: bool,
     /// How long to wait for news.
     pub timeout: Duration,
+    /// How the user is, says the client.
+    pub set_presence: PresenceState,
 }
 
 impl Engine {
@@ -38,6 +37,10 @@ impl Engine {
         let timeout = request.timeout.min(self.0.options.max_timeout);
         let immediate = request.since.is_none() || request.full_state || timeout.is_zero();
         let deadline = Instant::now() + timeout;
+        self.0
+            .presence
+            .seen(request.user, &request.user_id, request.set_presence.clone())
+            .await?;
         loop {
             let held = self.session(request.user).await?;
             // Made before anything is read: whatever comes from here on wakes it.

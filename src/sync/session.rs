@@ -9,10 +9,11 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+use ruma::push::Ruleset;
 use store::{Pos, RoomNid, UserNid, rows::Membership};
 use tokio::sync::{Notify, OnceCell};
 
-use crate::members::Told;
+use crate::{members::Told, unread::Profile};
 
 /// A user whose clients sync.
 pub(crate) struct Session {
@@ -46,6 +47,8 @@ pub(crate) struct State {
     pub(crate) presence: HashMap<UserNid, Pos>,
     /// By device, the members that its client was told of.
     pub(crate) told: HashMap<String, Told>,
+    /// The user's push rules, and what they mean for unread counts.
+    pub(crate) profile: Option<(Arc<Ruleset>, Arc<Profile>)>,
 }
 
 /// One room of the session's user: when each kind of news came last.
@@ -118,7 +121,9 @@ impl State {
     /// The rooms, latest change first, that have changed after `since`: from the tail of the list, and no further.
     pub(crate) fn changed_since(&self, since: Pos) -> Vec<(RoomNid, Entry)> {
         let tail = self.order.range((since.next(), RoomNid(0))..);
-        tail.rev().filter_map(|(_, room)| Some((*room, *self.rooms.get(room)?))).collect()
+        tail.rev()
+            .filter_map(|(_, room)| Some((*room, *self.rooms.get(room)?)))
+            .collect()
     }
 
     /// One room.
@@ -128,7 +133,10 @@ impl State {
 
     /// The joined rooms, in no order.
     pub(crate) fn joined(&self) -> impl Iterator<Item = RoomNid> + '_ {
-        let joined = self.rooms.iter().filter(|(_, entry)| entry.membership == Membership::Join);
+        let joined = self
+            .rooms
+            .iter()
+            .filter(|(_, entry)| entry.membership == Membership::Join);
         joined.map(|(room, _)| *room)
     }
 
@@ -160,7 +168,12 @@ impl State {
     }
 
     /// The user's own membership of a room changed. Returns whether they were joined before.
-    pub(crate) fn set_membership(&mut self, room: RoomNid, membership: Membership, pos: Pos) -> bool {
+    pub(crate) fn set_membership(
+        &mut self,
+        room: RoomNid,
+        membership: Membership,
+        pos: Pos,
+    ) -> bool {
         self.memberships = self.memberships.max(pos);
         self.forgotten.remove(&room);
         let Some(entry) = self.rooms.get_mut(&room) else {
@@ -186,7 +199,13 @@ impl State {
     }
 
     /// What the store says of a room. What was published in the meantime is newer and stays.
-    pub(crate) fn merge(&mut self, room: RoomNid, membership: Membership, member: Pos, activity: Pos) {
+    pub(crate) fn merge(
+        &mut self,
+        room: RoomNid,
+        membership: Membership,
+        member: Pos,
+        activity: Pos,
+    ) {
         if self.forgotten.contains(&room) {
             return;
         }
@@ -215,6 +234,12 @@ impl State {
     /// All rooms are read.
     pub(crate) fn built(&mut self) {
         self.forgotten = HashSet::new();
+    }
+
+    /// Users whose presence has changed after `since`.
+    pub(crate) fn presence_since(&self, since: Pos) -> impl Iterator<Item = UserNid> + '_ {
+        let changed = self.presence.iter().filter(move |(_, pos)| **pos > since);
+        changed.map(|(user, _)| *user)
     }
 
     /// A user's presence changed, whom this user may know.
@@ -290,3 +315,6 @@ impl Drop for Held {
         self.0.users.fetch_sub(1, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests;

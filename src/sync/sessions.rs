@@ -23,7 +23,10 @@ use rooms::{Follower, MemberChange, RoomNews, What};
 use store::{Pos, RoomNid, UserNid, rows::Membership};
 use users::{UserFollower, UserNews};
 
-use crate::session::{ENTRY_BYTES, Held, Kind, Session};
+use crate::{
+    presence::Known,
+    session::{ENTRY_BYTES, Held, Kind, Session},
+};
 
 type Watchers = HashMap<UserNid, Arc<Session>>;
 
@@ -34,6 +37,8 @@ pub(crate) struct Sessions {
     /// Bytes of all sessions, roughly.
     bytes: AtomicUsize,
     budget_bytes: usize,
+    /// Who is online.
+    pub(crate) presence: Known,
 }
 
 /// Parts of the table of watchers, so that commits and new sessions seldom wait for each other.
@@ -49,13 +54,16 @@ impl Sessions {
             watchers: Default::default(),
             bytes: AtomicUsize::new(0),
             budget_bytes,
+            presence: Known::default(),
         }
     }
 
     /// The session of a user: the one that is there, or a new one that is still to be built.
     pub(crate) fn hold(&self, user: UserNid, now_ms: u64) -> (Held, Arc<Session>) {
         let mut by_user = self.by_user.lock();
-        let session = by_user.entry(user).or_insert_with(|| Arc::new(Session::new(user)));
+        let session = by_user
+            .entry(user)
+            .or_insert_with(|| Arc::new(Session::new(user)));
         let session = Arc::clone(session);
         (Held::new(&session, now_ms), session)
     }
@@ -76,13 +84,19 @@ impl Sessions {
     /// From now on the session hears of the room.
     pub(crate) fn watch(&self, room: RoomNid, session: &Arc<Session>) {
         let mut shard = self.shard(room).write();
-        shard.entry(room).or_default().insert(session.user, Arc::clone(session));
+        shard
+            .entry(room)
+            .or_default()
+            .insert(session.user, Arc::clone(session));
     }
 
     /// The session hears of the room no longer, unless its user has joined in the meantime.
     pub(crate) fn unwatch(&self, room: RoomNid, session: &Session) {
         let mut shard = self.shard(room).write();
-        let joined = session.lock().room(room).is_some_and(|entry| entry.membership == Membership::Join);
+        let joined = session
+            .lock()
+            .room(room)
+            .is_some_and(|entry| entry.membership == Membership::Join);
         if !joined && let Some(watchers) = shard.get_mut(&room) {
             watchers.remove(&session.user);
             if watchers.is_empty() {
@@ -158,6 +172,22 @@ impl Sessions {
             self.unwatch(room, &session);
         }
     }
+
+    /// Those in the room may not have known that the new member is online.
+    fn introduce(&self, room: RoomNid, pos: Pos, change: &MemberChange) {
+        let is_new =
+            change.membership == Membership::Join && change.before != Some(Membership::Join);
+        if is_new && self.presence.is_online(change.user) {
+            self.for_watchers(room, |session| {
+                if session.user != change.user {
+                    session.publish(pos, |state| {
+                        state.set_presence(change.user, pos);
+                        true
+                    });
+                }
+            });
+        }
+    }
 }
 
 fn weight(session: &Session) -> usize {
@@ -172,17 +202,26 @@ impl Follower for Sessions {
             What::Event { member, .. } => {
                 if let Some(change) = member {
                     self.membership_changed(room, pos, change);
+                    self.introduce(room, pos, change);
                 }
                 self.for_watchers(room, |session| {
                     session.publish(pos, |state| state.touch(room, pos, Kind::Event));
                 });
             }
-            What::Receipt { user, private: true } => {
+            What::Receipt {
+                user,
+                private: true,
+            } => {
                 if let Some(session) = self.get(*user) {
-                    session.publish(pos, |state| state.touch(room, pos, Kind::Receipt { own: true }));
+                    session.publish(pos, |state| {
+                        state.touch(room, pos, Kind::Receipt { own: true })
+                    });
                 }
             }
-            What::Receipt { user, private: false } => self.for_watchers(room, |session| {
+            What::Receipt {
+                user,
+                private: false,
+            } => self.for_watchers(room, |session| {
                 let own = session.user == *user;
                 session.publish(pos, |state| state.touch(room, pos, Kind::Receipt { own }));
             }),

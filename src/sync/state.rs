@@ -29,8 +29,15 @@ impl Context {
         if !filter.takes_room(room_id) {
             return Ok(Vec::new());
         }
-        let start = timeline.events.first().map_or(span.upto, |first| first.pos.prev());
-        let at = if self.request.use_state_after { span.upto } else { start };
+        let start = timeline
+            .events
+            .first()
+            .map_or(span.upto, |first| first.pos.prev());
+        let at = if self.request.use_state_after {
+            span.upto
+        } else {
+            start
+        };
         let mut state = match span.state_after() {
             None => self.rooms().state_at(room, at).await?,
             Some(after) => self.changed_state(room, (after, at), timeline).await?,
@@ -45,7 +52,8 @@ impl Context {
             }
         }
         if filter.lazy_load_members {
-            self.choose_members(room, (span, timeline), at, heroes, &mut state).await?;
+            self.choose_members(room, (span, timeline), at, heroes, &mut state)
+                .await?;
         }
         let numbers: BTreeSet<Rsn> = state.into_values().filter_map(Rsn::some).collect();
         Ok(numbers.into_iter().collect())
@@ -64,7 +72,10 @@ impl Context {
             return Ok(BTreeMap::new());
         }
         let changes = self.rooms().state_changes(room, after, at).await?;
-        Ok(changes.into_iter().map(|change| (change.key, change.new)).collect())
+        Ok(changes
+            .into_iter()
+            .map(|change| (change.key, change.new))
+            .collect())
     }
 
     /// Leaves those members that matter to the timeline, and adds those that the client may not know.
@@ -76,7 +87,8 @@ impl Context {
         heroes: &[OwnedUserId],
         state: &mut BTreeMap<StateKeyNid, Rsn>,
     ) -> Result<(), SyncError> {
-        let mut wanted: HashSet<&UserId> = timeline.events.iter().map(|event| &*event.sender).collect();
+        let mut wanted: HashSet<&UserId> =
+            timeline.events.iter().map(|event| &*event.sender).collect();
         wanted.extend(heroes.iter().map(|hero| &**hero));
         if span.state_after().is_none() {
             // "servers MUST include the syncing user's own membership event when they join a room, or when the full state
@@ -85,7 +97,11 @@ impl Context {
         }
         let mut wanted_keys = HashSet::new();
         for user in wanted {
-            if let Some(key) = self.rooms().state_key("m.room.member", user.as_str()).await? {
+            if let Some(key) = self
+                .rooms()
+                .state_key("m.room.member", user.as_str())
+                .await?
+            {
                 wanted_keys.insert(key);
             }
         }
@@ -111,7 +127,10 @@ impl Context {
             }
         }
         let mut session = self.session.lock();
-        let told = session.told.entry(self.request.device_id.to_string()).or_default();
+        let told = session
+            .told
+            .entry(self.request.device_id.to_string())
+            .or_default();
         for key in wanted_keys {
             told.tell(room, key, self.upto);
         }
@@ -120,14 +139,24 @@ impl Context {
 
     /// Whether the client was told of a member, and came back with the token of that answer.
     fn knows(&self, room: RoomNid, member: StateKeyNid, span: &Span) -> bool {
-        let (Some(since), false) = (span.after, self.filter().state.include_redundant_members) else {
+        let (Some(since), false) = (span.after, self.filter().state.include_redundant_members)
+        else {
             return false;
         };
         let session = self.session.lock();
-        session.told.get(self.request.device_id.as_str()).is_some_and(|told| told.knows(room, member, since))
+        session
+            .told
+            .get(self.request.device_id.as_str())
+            .is_some_and(|told| told.knows(room, member, since))
     }
 
     async fn is_member(&self, key: StateKeyNid) -> Result<bool, SyncError> {
-        Ok(self.engine.store().interner().name(key).await?.starts_with(MEMBER))
+        Ok(self
+            .engine
+            .store()
+            .interner()
+            .name(key)
+            .await?
+            .starts_with(MEMBER))
     }
 }

@@ -26,7 +26,11 @@ impl Context {
     /// The summary of a room. Counts may be ahead of the answer's position; the answer that catches up says so again.
     pub(crate) async fn summary(&self, room: RoomNid) -> Result<Summary, SyncError> {
         let head = self.rooms().head(room).await?;
-        let mut summary = Summary { heroes: Vec::new(), joined: head.joined, invited: head.invited };
+        let mut summary = Summary {
+            heroes: Vec::new(),
+            joined: head.joined,
+            invited: head.invited,
+        };
         if !self.is_named(room).await? {
             summary.heroes = self.heroes(room).await?;
         }
@@ -41,7 +45,8 @@ impl Context {
         }
         for event_type in ["m.room.name", "m.room.canonical_alias"] {
             if let Some(event) = self.rooms().state_event(room, event_type, "").await?
-                && serde_json::from_str::<Content<'_>>(event.content()).is_ok_and(|content| !content.name.is_empty())
+                && serde_json::from_str::<Content<'_>>(event.content())
+                    .is_ok_and(|content| !content.name.is_empty())
             {
                 return Ok(true);
             }
@@ -53,10 +58,16 @@ impl Context {
     async fn heroes(&self, room: RoomNid) -> Result<Vec<OwnedUserId>, SyncError> {
         let scan = Scan::prefix::<Members>(&(room,)).limit(MAX_CANDIDATES);
         let members = self.engine.store().scan::<Members>(scan).await?;
-        let others = || members.iter().filter(|((_, user), _)| *user != self.request.user);
+        let others = || {
+            members
+                .iter()
+                .filter(|((_, user), _)| *user != self.request.user)
+        };
         let in_order = |present: bool| {
             let mut chosen: Vec<_> = others()
-                .filter(|(_, row)| matches!(row.membership, Membership::Join | Membership::Invite) == present)
+                .filter(|(_, row)| {
+                    matches!(row.membership, Membership::Join | Membership::Invite) == present
+                })
                 .filter(|(_, row)| row.membership != Membership::Knock)
                 .map(|((_, user), row)| (row.pos, *user))
                 .collect::<Vec<(Pos, _)>>();

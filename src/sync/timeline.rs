@@ -26,7 +26,13 @@ pub(crate) struct Timeline {
 impl Timeline {
     /// Of a room where nothing happened up to `upto`.
     pub(crate) fn unchanged(upto: Pos) -> Self {
-        Self { events: Vec::new(), limited: false, prev_batch: upto, whole: true, visibility: None }
+        Self {
+            events: Vec::new(),
+            limited: false,
+            prev_batch: upto,
+            whole: true,
+            visibility: None,
+        }
     }
 }
 
@@ -39,13 +45,29 @@ const MAX_SCANNED: usize = 500;
 
 impl Context {
     /// The latest events of a stretch that the user may see and wants.
-    pub(crate) async fn timeline(&self, room: RoomNid, room_id: &RoomId, span: &Span) -> Result<Timeline, SyncError> {
+    pub(crate) async fn timeline(
+        &self,
+        room: RoomNid,
+        room_id: &RoomId,
+        span: &Span,
+    ) -> Result<Timeline, SyncError> {
         let after = span.after.unwrap_or(Pos::MIN);
         let filter = &self.filter().timeline;
-        let default = if span.after.is_some() { LATER_EVENTS } else { FIRST_EVENTS };
-        let limit = filter.limit.unwrap_or(default).clamp(1, self.engine.0.options.max_timeline_events);
+        let default = if span.after.is_some() {
+            LATER_EVENTS
+        } else {
+            FIRST_EVENTS
+        };
+        let limit = filter
+            .limit
+            .unwrap_or(default)
+            .clamp(1, self.engine.0.options.max_timeline_events);
 
-        let visibility = if span.stayed { None } else { Some(self.rooms().visibility(room, &self.request.user_id).await?) };
+        let visibility = if span.stayed {
+            None
+        } else {
+            Some(self.rooms().visibility(room, &self.request.user_id).await?)
+        };
         let mut stretches = match &visibility {
             Some(visibility) => visibility.ranges_within(after.next(), span.upto).collect(),
             None => vec![(after.next(), span.upto)],
@@ -113,12 +135,19 @@ impl Context {
         (after, upto): (Pos, Pos),
         limit: usize,
     ) -> Result<(Vec<Arc<Event>>, bool), SyncError> {
-        let at_hand = self.rooms().loaded(room).and_then(|room| room.recent(after, upto, limit));
+        let at_hand = self
+            .rooms()
+            .loaded(room)
+            .and_then(|room| room.recent(after, upto, limit));
         if let Some(recent) = at_hand {
             return Ok(recent);
         }
         let range = Scan::range::<tables::Timeline>(&(room, after.next()), &(room, upto.next()));
-        let mut rows = self.engine.store().scan::<tables::Timeline>(range.reverse().limit(limit + 1)).await?;
+        let mut rows = self
+            .engine
+            .store()
+            .scan::<tables::Timeline>(range.reverse().limit(limit + 1))
+            .await?;
         let more = rows.len() > limit;
         rows.truncate(limit);
         let numbers: Vec<Rsn> = rows.iter().rev().map(|(_, row)| row.rsn).collect();

@@ -47,11 +47,6 @@ impl<'a> Members<'a> {
         self.name(name).extend_from_slice(value);
     }
 
-    /// Whether nothing was written yet.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first
-    }
-
     pub(crate) fn close(self) {
         self.out.push(b'}');
     }
@@ -75,7 +70,11 @@ pub(crate) fn events<T>(
 }
 
 /// Writes items with commas between them.
-pub(crate) fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
+pub(crate) fn list<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
     for (index, item) in items.into_iter().enumerate() {
         if index > 0 {
             out.push(b',');

@@ -47,6 +47,7 @@ pub async fn sync(
         full_state: request.full_state,
         use_state_after: request.use_state_after,
         timeout: request.timeout.unwrap_or_default(),
+        set_presence: request.set_presence,
     };
     let body = match engine.sync(request).await?.whole() {
         Ok(bytes) => Body::from(bytes),

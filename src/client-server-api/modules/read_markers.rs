@@ -33,7 +33,9 @@ pub async fn set_read_marker(
     for (kind, event_id) in receipts {
         if let Some(event_id) = event_id {
             let receipt = (kind, ReceiptThread::Unthreaded);
-            rooms.set_receipt(room_id, &session.user_id, receipt, event_id).await?;
+            rooms
+                .set_receipt(room_id, &session.user_id, receipt, event_id)
+                .await?;
         }
     }
     Ok(MatrixResponse(set_read_marker::v3::Response::new()))

@@ -34,7 +34,14 @@ pub async fn post_receipt(
         ReceiptType::Read => ReceiptKind::Read,
         ReceiptType::ReadPrivate => ReceiptKind::ReadPrivate,
         ReceiptType::FullyRead if thread == ReceiptThread::Unthreaded => {
-            set_fully_read(&rooms, &users, &session, &request.room_id, &request.event_id).await?;
+            set_fully_read(
+                &rooms,
+                &users,
+                &session,
+                &request.room_id,
+                &request.event_id,
+            )
+            .await?;
             return Ok(MatrixResponse(create_receipt::v3::Response::new()));
         }
         ReceiptType::FullyRead => {
@@ -43,7 +50,12 @@ pub async fn post_receipt(
         _ => return Err(StandardError::invalid_param("Unknown type of receipt.").into()),
     };
     rooms
-        .set_receipt(&request.room_id, &session.user_id, (kind, thread), &request.event_id)
+        .set_receipt(
+            &request.room_id,
+            &session.user_id,
+            (kind, thread),
+            &request.event_id,
+        )
         .await?;
     Ok(MatrixResponse(create_receipt::v3::Response::new()))
 }

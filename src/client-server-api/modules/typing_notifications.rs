@@ -22,7 +22,11 @@ pub async fn set_typing(
         return Err(StandardError::forbidden("You can only set your own typing state.").into());
     }
     match request.state {
-        v3::Typing::Yes(info) => typing.start(&request.room_id, &sender, info.timeout).await?,
+        v3::Typing::Yes(info) => {
+            typing
+                .start(&request.room_id, &sender, info.timeout)
+                .await?
+        }
         v3::Typing::No => typing.stop(&request.room_id, &sender).await?,
     }
     Ok(MatrixResponse(create_typing_event::v3::Response::new()))

@@ -3,7 +3,11 @@
 mod account_data;
 mod device_management;
 mod event_context;
+mod presence;
 mod push;
+mod read_markers;
+mod receipts;
 mod room_upgrades;
 mod tags;
 mod third_party_invites;
+mod typing_notifications;
