@@ -1,7 +1,8 @@
 //! Reading what is published: events, state, members. Readers never see what is still on its way to the disk.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use quick_cache::sync::GuardResult;
 use ruma::{EventId, UserId};
 use store::{
     RoomNid, Rsn, Scan, StateKeyNid, UserNid,
@@ -171,7 +172,15 @@ impl Rooms {
         if !missing.is_empty() {
             for event in self.read_whole(room, &missing).await? {
                 let event = Arc::new(event);
-                self.0.events.insert((room, event.rsn), Arc::clone(&event));
+                // Not over what was published meanwhile: this may have been read just before it was redacted.
+                let place = self
+                    .0
+                    .events
+                    .get_value_or_guard(&(room, event.rsn), Some(Duration::ZERO));
+                if let GuardResult::Guard(place) = place {
+                    // Refused if it was published in between.
+                    let _ = place.insert(Arc::clone(&event));
+                }
                 read.insert(event.rsn, event);
             }
         }
