@@ -21,6 +21,8 @@ use crate::{
     append::{Append, Commit, NewEvent},
 };
 
+mod power_levels;
+
 /// The spec's "recommended state events to transfer", but the power levels, which come last.
 const TRANSFERRED: [&str; 8] = [
     "m.room.server_acl",
@@ -38,9 +40,6 @@ const MAX_BANS: usize = 2000;
 
 /// Rooms of a space that are taken over.
 const MAX_SPACE_CHILDREN: usize = 2000;
-
-/// What the power to upgrade a room from version 12 on is by default, above all who are not creators (MSC4289).
-const TOMBSTONE_LEVEL: i64 = 150;
 
 /// What a client wants of an upgrade.
 #[derive(Clone, Debug)]
@@ -300,7 +299,7 @@ async fn hand_over(
     }
     let room = Arc::clone(new.room());
     let levels = match &estate.power_levels {
-        Some(levels) => Value::Object(levels_for(&room, old, levels.clone())),
+        Some(levels) => Value::Object(power_levels::taken_over(&room, old, levels.clone())),
         None => room
             .rules
             .initial_power_levels((!room.rules.privileged_creators()).then_some(sender)),
@@ -343,87 +342,13 @@ async fn end(
         )?;
     }
     if let Some(levels) = &estate.power_levels {
-        let levels = raw(&closed(levels.clone()))?;
+        let levels = raw(&power_levels::closed(levels.clone()))?;
         unless_forbidden(
             old.append(NewEvent::state("m.room.power_levels", "", sender, &levels))
                 .await,
         )?;
     }
     Ok(())
-}
-
-/// "setting `events_default` and `invite` to the greater of `50` and `users_default + 1`", but never lower than they are.
-fn closed(mut levels: Map<String, Value>) -> Map<String, Value> {
-    let floor = level(levels.get("users_default"))
-        .unwrap_or(0)
-        .saturating_add(1)
-        .max(50);
-    for name in ["events_default", "invite"] {
-        let raised = level(levels.get(name)).unwrap_or(0).max(floor);
-        levels.insert(name.to_owned(), json!(raised));
-    }
-    levels
-}
-
-/// The old room's power levels in a form that the new room's version allows.
-fn levels_for(new: &Room, old: &Room, mut levels: Map<String, Value>) -> Map<String, Value> {
-    if new.rules.integer_power_levels() {
-        levels.values_mut().for_each(make_integers);
-    }
-    let highest_event = object(&levels, "events")
-        .values()
-        .filter_map(|value| level(Some(value)))
-        .max();
-    let state_default = level(levels.get("state_default")).unwrap_or(50);
-    let mut users = object(&levels, "users");
-    if new.rules.privileged_creators() {
-        // "If … `users` … contains a creator, reject."
-        users.retain(|user, _| !new.creation.creators.iter().any(|creator| creator == user));
-        let mut events = object(&levels, "events");
-        if level(events.get("m.room.tombstone")).unwrap_or(state_default) <= state_default {
-            events.insert(
-                "m.room.tombstone".to_owned(),
-                json!(TOMBSTONE_LEVEL.max(state_default.saturating_add(1))),
-            );
-        }
-        levels.insert("events".to_owned(), Value::Object(events));
-    } else if old.rules.privileged_creators() {
-        // Their power was infinite and named nowhere; without it nobody could do what takes most.
-        let most = highest_event.unwrap_or(0).max(100);
-        for creator in &old.creation.creators {
-            users.insert(creator.to_string(), json!(most));
-        }
-    }
-    levels.insert("users".to_owned(), Value::Object(users));
-    levels
-}
-
-fn object(levels: &Map<String, Value>, name: &str) -> Map<String, Value> {
-    levels
-        .get(name)
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default()
-}
-
-/// A power level: an integer, or in early room versions an integer in a string.
-fn level(value: Option<&Value>) -> Option<i64> {
-    match value? {
-        Value::String(text) => text.trim().parse().ok(),
-        value => value.as_i64(),
-    }
-}
-
-fn make_integers(value: &mut Value) {
-    match value {
-        Value::Object(levels) => levels.values_mut().for_each(make_integers),
-        Value::String(_) => {
-            if let Some(level) = level(Some(value)) {
-                *value = json!(level);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn unless_forbidden<T>(result: Result<T, RoomError>) -> Result<(), RoomError> {

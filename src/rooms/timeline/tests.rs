@@ -362,7 +362,7 @@ async fn the_event_nearest_to_a_time_is_found() {
             expected,
         ) {
             (Ok(event), Some(expected)) => {
-                assert_eq!(event.event_id, *expected, "{ts} {direction:?}")
+                assert_eq!(event.event_id, *expected, "{ts} {direction:?}");
             }
             (Err(RoomError::NotFound(_)), None) => {}
             (found, expected) => panic!("{ts} {direction:?}: {found:?} for {expected:?}"),
