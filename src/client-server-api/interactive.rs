@@ -88,13 +88,13 @@ impl<T> Interactive<T> {
             operation: &self.operation,
         };
         if self.attempt.is_some() {
-            limits.peek(Class::LoginFailed, &session.user_id)?;
+            limits.peek(Class::LoginFailed, session.user_id.as_str())?;
         }
         let result = users.interact(purpose, self.attempt).await;
         if let Err(InteractiveError::Challenge(challenge)) = &result
             && challenge.failure == Some(Failure::WrongPassword)
         {
-            limits.check(Class::LoginFailed, &session.user_id)?;
+            limits.check(Class::LoginFailed, session.user_id.as_str())?;
         }
         let _proof: Proof = result?;
         Ok(self.request)

@@ -100,12 +100,18 @@ async fn by_password(
         None => legacy,
     };
     let name = UserName(user.ok_or(LoginError::Forbidden)?);
+    // One budget, however the account is called.
     let account = name.0.to_lowercase();
-    limits.check(Class::LoginAccount, &account)?;
-    limits.peek(Class::LoginFailed, &account)?;
+    let account = if account.starts_with('@') {
+        account
+    } else {
+        format!("@{account}:{}", users.server_name())
+    };
+    limits.check(Class::LoginAccount, account.as_str())?;
+    limits.peek(Class::LoginFailed, account.as_str())?;
     let result = users.login_with_password(&name, &login.password, new).await;
     if matches!(result, Err(LoginError::Forbidden)) {
-        limits.check(Class::LoginFailed, &account)?;
+        limits.check(Class::LoginFailed, account.as_str())?;
     }
     Ok(result?)
 }

@@ -1,9 +1,12 @@
 //! Registration by provisioning tools, with a secret that they share with the administrator. Not in the spec;
 //! [as Synapse has it](https://element-hq.github.io/synapse/latest/admin_api/register_api.html).
 
-use axum::{body::Bytes, extract::State, response::Response};
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
 use http::StatusCode;
-use http_layer::{Class, ClientAddress, RateLimits, StandardError, json};
+use http_layer::{Class, ClientAddress, RateLimits, StandardError, json, read_body};
 use ruma::OwnedDeviceId;
 use serde::Deserialize;
 use serde_json::json;
@@ -50,8 +53,10 @@ pub async fn register(
     State(users): State<Users>,
     State(limits): State<RateLimits>,
     address: ClientAddress,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, Error> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(&parts, body).await?;
     let body: Body = serde_json::from_slice(&body).map_err(|error| {
         let message = format!("Not the JSON expected: {error}.");
         if error.is_data() {

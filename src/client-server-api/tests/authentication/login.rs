@@ -18,7 +18,7 @@ fn password(user: &str, password: &str) -> Value {
 }
 
 fn with(client: &Client, answer: &Value) -> Client {
-    client.with_token(answer["access_token"].as_str().unwrap())
+    client.with_token(answer["access_token"].as_str().unwrap_or_default())
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn logging_in_again_with_a_device_ends_its_earlier_token() {
 #[tokio::test]
 async fn the_public_base_url_is_told_if_it_is_known() {
     let server = TestServer::with(|config| {
-        config.public_base_url = Some("https://matrix.example.org".to_owned())
+        config.public_base_url = Some("https://matrix.example.org".to_owned());
     })
     .await;
     server.register("alice").await;

@@ -16,7 +16,7 @@ async fn server() -> TestServer {
 async fn signed(server: &TestServer, username: &str, admin: bool) -> Value {
     let nonce = server.anyone().get(PATH).await.ok()["nonce"]
         .as_str()
-        .unwrap()
+        .unwrap_or_default()
         .to_owned();
     let request = SharedSecretRegistration {
         nonce: nonce.clone(),

@@ -13,7 +13,7 @@ async fn in_room(user: &Client, event_type: &str) -> String {
         .post("/_matrix/client/v3/createRoom", json!({}))
         .await
         .ok();
-    let room = room["room_id"].as_str().unwrap();
+    let room = room["room_id"].as_str().unwrap_or_default();
     format!(
         "/_matrix/client/v3/user/{}/rooms/{room}/account_data/{event_type}",
         user.user_id

@@ -6,7 +6,7 @@ async fn tags(user: &Client) -> (String, String) {
         .post("/_matrix/client/v3/createRoom", json!({}))
         .await
         .ok();
-    let room = room["room_id"].as_str().unwrap().to_owned();
+    let room = room["room_id"].as_str().unwrap_or_default().to_owned();
     (
         format!("/_matrix/client/v3/user/{}/rooms/{room}/tags", user.user_id),
         room,
