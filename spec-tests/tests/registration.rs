@@ -76,22 +76,6 @@ fn a_session_remembers_the_first_request_if_the_second_is_bare() {
 }
 
 #[test]
-fn an_unknown_session_is_refused() {
-    let body = json!({
-        "username": fresh("alice"),
-        "password": "long enough secret",
-        "auth": {"type": "m.login.dummy", "session": "no such session"},
-    });
-    let answer = anonymous().post("/v3/register", body);
-    assert!(
-        [400, 401, 403].contains(&answer.status),
-        "{}: {}",
-        answer.status,
-        answer.text()
-    );
-}
-
-#[test]
 fn an_unknown_stage_is_refused() {
     let body = json!({
         "username": fresh("alice"),

@@ -3,6 +3,7 @@
 //! [spec](https://spec.matrix.org/v1.19/client-server-api/#receipts)
 
 use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
+use serde::Deserialize;
 use store::{
     Batch, Pos, RoomNid, Scan, StoreError, UserNid,
     rows::{Membership, ReceiptRow},
@@ -10,6 +11,20 @@ use store::{
 };
 
 use crate::{RoomError, RoomNews, Rooms, What};
+
+/// How far an event may be from its thread's root; the number is the spec's.
+const MAX_THREAD_HOPS: usize = 3;
+
+#[derive(Default, Deserialize)]
+struct Relating {
+    #[serde(rename = "m.relates_to")]
+    relates_to: Option<Relation>,
+}
+
+#[derive(Deserialize)]
+struct Relation {
+    event_id: Option<OwnedEventId>,
+}
 
 /// Whom a receipt is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,6 +152,29 @@ impl Rooms {
             }
         }
         Err(StoreError::Busy.into())
+    }
+
+    /// Whether an event belongs to the thread of this root: it is the root, or leads to it within a few relations.
+    pub async fn is_in_thread(
+        &self,
+        event_id: &EventId,
+        root: &EventId,
+    ) -> Result<bool, RoomError> {
+        let mut current = event_id.to_owned();
+        for _ in 0..=MAX_THREAD_HOPS {
+            if current == *root {
+                return Ok(true);
+            }
+            let Some(event) = self.event_by_id(&current).await? else {
+                return Ok(false);
+            };
+            let content: Relating = serde_json::from_str(event.content()).unwrap_or_default();
+            let Some(related) = content.relates_to.and_then(|relation| relation.event_id) else {
+                return Ok(false);
+            };
+            current = related;
+        }
+        Ok(false)
     }
 
     /// The rows of a receipt, guarded by what they were made from; `None` if the receipt is no news.

@@ -17,7 +17,7 @@ use crate::{Error, Session, modules::read_markers::set_fully_read};
 ///
 /// # Errors
 /// `M_FORBIDDEN` for a room that the sender is not in, `M_NOT_FOUND` for an event that is not in the room,
-/// `M_INVALID_PARAM` for an unknown type and for a thread where there can be none.
+/// `M_INVALID_PARAM` for an unknown type, a thread where there can be none, and one that the event is not in.
 pub async fn post_receipt(
     State(rooms): State<Rooms>,
     State(users): State<Users>,
@@ -30,6 +30,11 @@ pub async fn post_receipt(
         receipt::ReceiptThread::Thread(root) => ReceiptThread::Thread(root),
         _ => return Err(StandardError::invalid_param("Bad `thread_id`.").into()),
     };
+    if let ReceiptThread::Thread(root) = &thread
+        && !rooms.is_in_thread(&request.event_id, root).await?
+    {
+        return Err(StandardError::invalid_param("The event is not in this thread.").into());
+    }
     let kind = match request.receipt_type {
         ReceiptType::Read => ReceiptKind::Read,
         ReceiptType::ReadPrivate => ReceiptKind::ReadPrivate,
