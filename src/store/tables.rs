@@ -114,6 +114,15 @@ tables! {
     /// Rooms in the published directory. Written by `rooms`.
     PublishedRooms in Index 6: RoomNid => ();
 
+    /// Server name and media id → what it stands for, as JSON. Written by `media`.
+    Media in Index 60: (String, String) => Raw;
+    /// SHA-256 (hexadecimal) of a file, server name and media id: which ids stand for a file. Written with `Media`.
+    MediaUses in Index 61: (String, String, String) => ();
+    /// SHA-256 (hexadecimal) of a file and variant → its thumbnail, or what kind of image it is, as JSON.
+    Thumbnails in Index 62: (String, String) => Raw;
+    /// SHA-256 of a URL → what is behind it, as JSON. Written by `media`.
+    UrlPreviews in Index 63: Tail => Raw;
+
     // ---- events -----------------------------------------------------------------------------------------
     /// Every event kept for a room. Written by `rooms` once; again only by a redaction.
     Events in Events 1: (RoomNid, Rsn) => EventRow;
@@ -183,6 +192,12 @@ tables! {
     RoomKeys in Users 26: (UserNid, u32, String, String) => Raw;
     /// User → the dehydrated device, as JSON.
     DehydratedDevices in Users 27: UserNid => Raw;
+    /// A user's uploads: user and media id → when, in ms since the Unix epoch. Written with `Media`.
+    UserMedia in Users 60: (UserNid, String) => u64;
+    /// How much a user has uploaded, as JSON. Written with `Media`.
+    MediaUsage in Users 61: UserNid => Raw;
+    /// Announced uploads: user and media id → when it expires, in ms since the Unix epoch. Written with `Media`.
+    PendingMedia in Users 62: (UserNid, String) => u64;
 
     // ---- feeds ------------------------------------------------------------------------------------------
     /// Transaction ids: user, device id, scope and id → the event id answered. `Tail` is `scope NUL txnId`, where the

@@ -1,0 +1,340 @@
+//! Files through `object_store`: in a directory or in a bucket, written whole or not at all.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    ops::Range,
+    path::Path as FilePath,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+pub use bytes::Bytes;
+use bytes::BytesMut;
+use config::MediaBackend;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
+use host::Host;
+use object_store::{
+    GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt,
+    PutPayload, local::LocalFileSystem, path::Path,
+};
+use sha2::{Digest, Sha256};
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{OpenError, UploadError};
+
+/// A file's bytes, a piece at a time.
+pub type Content = BoxStream<'static, io::Result<Bytes>>;
+
+/// Bytes of an upload held in memory before they are written to a directory.
+const FILE_PART_BYTES: usize = 128 << 10;
+/// The same for a bucket: S3 takes no smaller parts, and at most 10,000 of them.
+const S3_PART_BYTES: usize = 8 << 20;
+/// Uploads that hold a part for a bucket at the same time: 64 MB in all.
+const S3_UPLOADS: usize = 8;
+/// Bytes of a download held in memory.
+const READ_BYTES: usize = 64 << 10;
+/// Uploads under way lie here until their hash is known.
+const INCOMING: &str = "incoming";
+
+/// Where a file with this hash lies.
+pub(crate) fn blob(sha256: &str) -> Path {
+    Path::from(format!("files/{}/{sha256}", sha256.get(..2).unwrap_or("")))
+}
+
+/// Where a thumbnail of it lies.
+pub(crate) fn thumbnail(sha256: &str, variant: &str) -> Path {
+    let folder = sha256.get(..2).unwrap_or("");
+    Path::from(format!("thumbnails/{folder}/{sha256}/{variant}"))
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn hex(hash: &[u8]) -> String {
+    hash.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A file that has arrived.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
+}
+
+pub(crate) struct Files {
+    store: Arc<dyn ObjectStore>,
+    host: Host,
+    part_bytes: usize,
+    uploads: Semaphore,
+    idle_timeout: Duration,
+}
+
+impl Files {
+    pub(crate) fn open(
+        directory: &FilePath,
+        options: &config::Media,
+        host: &Host,
+    ) -> Result<Self, OpenError> {
+        let (store, part_bytes, uploads): (Arc<dyn ObjectStore>, _, _) = match options.backend {
+            MediaBackend::Files => {
+                let store = directory_store(directory).map_err(OpenError::Directory)?;
+                (Arc::new(store), FILE_PART_BYTES, Semaphore::MAX_PERMITS)
+            }
+            MediaBackend::S3 => (bucket_store(options)?, S3_PART_BYTES, S3_UPLOADS),
+        };
+        Ok(Self {
+            store,
+            host: host.clone(),
+            part_bytes,
+            uploads: Semaphore::new(uploads),
+            idle_timeout: Duration::from_millis(options.upload_idle_timeout_ms),
+        })
+    }
+
+    /// Takes in a file of at most `limit` bytes. On disk when it returns; nothing is left of one that breaks off.
+    ///
+    /// # Errors
+    /// [`UploadError::TooLarge`], [`UploadError::Aborted`], [`UploadError::Timeout`], [`UploadError::Files`].
+    pub(crate) async fn receive<E>(
+        &self,
+        body: impl Stream<Item = Result<Bytes, E>>,
+        limit: u64,
+    ) -> Result<Received, UploadError> {
+        let _permit = self.uploads.acquire().await;
+        let mut body = pin!(body);
+        let mut upload = Upload::new(self);
+        let mut received: u64 = 0;
+        loop {
+            let chunk = match timeout(self.idle_timeout, body.next()).await {
+                Err(_) => Err(UploadError::Timeout),
+                Ok(None) => break,
+                Ok(Some(Err(_))) => Err(UploadError::Aborted),
+                Ok(Some(Ok(chunk))) => {
+                    received = received.saturating_add(chunk.len() as u64);
+                    if received > limit {
+                        Err(UploadError::TooLarge { limit })
+                    } else {
+                        upload.write(chunk).await.map_err(UploadError::Files)
+                    }
+                }
+            };
+            if let Err(error) = chunk {
+                upload.abort().await;
+                return Err(error);
+            }
+        }
+        let sha256 = upload.finish().await?;
+        Ok(Received {
+            sha256,
+            size: received,
+        })
+    }
+
+    /// Writes a small file, whole or not at all.
+    pub(crate) async fn put(&self, path: &Path, bytes: Bytes) -> io::Result<()> {
+        self.store.put(path, bytes.into()).await?;
+        Ok(())
+    }
+
+    /// Streams the bytes in `range`, which must lie within the file.
+    pub(crate) async fn read(&self, path: &Path, range: Range<u64>) -> io::Result<Content> {
+        if range.is_empty() {
+            return Ok(stream::empty().boxed());
+        }
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range.clone())),
+            ..GetOptions::default()
+        };
+        match self.store.get_opts(path, options).await?.payload {
+            GetResultPayload::File(file, _) => Ok(read_file(file, range).boxed()),
+            GetResultPayload::Stream(bytes) => Ok(bytes.map_err(io::Error::from).boxed()),
+        }
+    }
+
+    /// The whole file, of `size` bytes.
+    pub(crate) async fn read_all(&self, path: &Path, size: u64) -> io::Result<Bytes> {
+        let mut content = self.read(path, 0..size).await?;
+        let mut bytes = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0));
+        while let Some(chunk) = content.try_next().await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
+    }
+}
+
+fn directory_store(directory: &FilePath) -> io::Result<LocalFileSystem> {
+    // Uploads that were under way when the process ended.
+    let incoming = directory.join(INCOMING);
+    match fs::remove_dir_all(&incoming) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::create_dir_all(directory)?;
+    Ok(LocalFileSystem::new_with_prefix(directory)?.with_fsync(true))
+}
+
+#[cfg(feature = "s3")]
+fn bucket_store(options: &config::Media) -> Result<Arc<dyn ObjectStore>, OpenError> {
+    use object_store::aws::AmazonS3Builder;
+
+    let mut builder = AmazonS3Builder::from_env();
+    if let Some(bucket) = &options.s3_bucket {
+        builder = builder.with_bucket_name(bucket);
+    }
+    if let Some(region) = &options.s3_region {
+        builder = builder.with_region(region);
+    }
+    if let Some(endpoint) = &options.s3_endpoint {
+        // In an intranet there may be no TLS.
+        builder = builder
+            .with_endpoint(endpoint)
+            .with_allow_http(endpoint.starts_with("http://"));
+    }
+    if let Some(id) = &options.s3_access_key_id {
+        builder = builder.with_access_key_id(id);
+    }
+    if let Some(secret) = &options.s3_secret_access_key {
+        builder = builder.with_secret_access_key(secret.expose());
+    }
+    match builder.build() {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(OpenError::Bucket(error.to_string())),
+    }
+}
+
+#[cfg(not(feature = "s3"))]
+fn bucket_store(_: &config::Media) -> Result<Arc<dyn ObjectStore>, OpenError> {
+    Err(OpenError::Bucket(
+        "this build has no S3; build with the feature `s3`".to_owned(),
+    ))
+}
+
+/// Reads on the blocking pool, a piece at a time: what nobody asks for is not read.
+fn read_file(file: fs::File, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let state = (Arc::new(file), range);
+    stream::try_unfold(state, async |(file, range)| {
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let length = usize::try_from(range.end - range.start).unwrap_or(READ_BYTES);
+        let (handle, start) = (Arc::clone(&file), range.start);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; length.min(READ_BYTES)];
+            (&*handle).seek(SeekFrom::Start(start))?;
+            (&*handle).read_exact(&mut bytes)?;
+            io::Result::Ok(Bytes::from(bytes))
+        });
+        let bytes = reading.await.map_err(io::Error::other)??;
+        let next = range.start + bytes.len() as u64;
+        Ok(Some((bytes, (file, next..range.end))))
+    })
+}
+
+/// A file being written: held in memory up to one part, then under a temporary name until its hash is known.
+struct Upload<'a> {
+    files: &'a Files,
+    hasher: Sha256,
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
+    incoming: Option<Incoming>,
+}
+
+struct Incoming {
+    path: Path,
+    upload: Option<Box<dyn MultipartUpload>>,
+    host: Host,
+}
+
+impl<'a> Upload<'a> {
+    fn new(files: &'a Files) -> Self {
+        Self {
+            files,
+            hasher: Sha256::new(),
+            pending: Vec::new(),
+            pending_bytes: 0,
+            incoming: None,
+        }
+    }
+
+    async fn write(&mut self, mut chunk: Bytes) -> io::Result<()> {
+        self.hasher.update(&chunk);
+        while !chunk.is_empty() {
+            if self.pending_bytes == self.files.part_bytes {
+                self.flush().await?;
+            }
+            let room = self.files.part_bytes - self.pending_bytes;
+            let piece = chunk.split_to(chunk.len().min(room));
+            self.pending_bytes += piece.len();
+            self.pending.push(piece);
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        let part = PutPayload::from_iter(std::mem::take(&mut self.pending));
+        self.pending_bytes = 0;
+        if self.incoming.is_none() {
+            let host = &self.files.host;
+            let path = Path::from(format!("{INCOMING}/{}", host.random_string(32)));
+            let upload = Some(self.files.store.put_multipart(&path).await?);
+            self.incoming = Some(Incoming {
+                path,
+                upload,
+                host: host.clone(),
+            });
+        }
+        if let Some(upload) = self.incoming.as_mut().and_then(|it| it.upload.as_mut()) {
+            upload.put_part(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> io::Result<String> {
+        let sha256 = hex(&std::mem::take(&mut self.hasher).finalize());
+        let to = blob(&sha256);
+        if self.incoming.is_none() {
+            // Small enough to be written at once.
+            let payload = PutPayload::from_iter(std::mem::take(&mut self.pending));
+            self.files.store.put(&to, payload).await?;
+            return Ok(sha256);
+        }
+        self.flush().await?;
+        if let Some(mut incoming) = self.incoming.take() {
+            if let Some(upload) = &mut incoming.upload {
+                upload.complete().await?;
+            }
+            incoming.upload = None;
+            // Of two uploads of the same bytes the second replaces the first: nobody can tell.
+            self.files.store.rename(&incoming.path, &to).await?;
+        }
+        Ok(sha256)
+    }
+
+    async fn abort(&mut self) {
+        if let Some(mut incoming) = self.incoming.take()
+            && let Some(mut upload) = incoming.upload.take()
+            && let Err(error) = upload.abort().await
+        {
+            tracing::warn!(%error, "an aborted upload cannot be cleared away");
+        }
+    }
+}
+
+impl Drop for Incoming {
+    /// The client has gone in the middle.
+    fn drop(&mut self) {
+        if let Some(mut upload) = self.upload.take()
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            self.host.spawn("abort of an upload", async move {
+                if let Err(error) = upload.abort().await {
+                    tracing::warn!(%error, "an aborted upload cannot be cleared away");
+                }
+            });
+        }
+    }
+}
