@@ -30,15 +30,42 @@ pub enum TokenError {
 
 const VERSION: &str = "m1";
 
+/// In a token of `/sync`, stands before how far the device has its messages.
+const INBOX: char = '~';
+
 impl Token {
     /// Reads a token that must be of the database `instance`.
+    ///
+    /// What [`Token::with_inbox`] adds is passed over.
     pub fn parse(text: &str, instance: u64) -> Result<Self, TokenError> {
+        let text = match text.split_once(INBOX) {
+            None => text,
+            Some((head, _)) if Self::inbox(text).is_some() => head,
+            Some(_) => return Err(TokenError::Malformed),
+        };
         let token = Self::read(text).ok_or(TokenError::Malformed)?;
         if token.instance == instance {
             Ok(token)
         } else {
             Err(TokenError::OtherInstance)
         }
+    }
+
+    /// A token that says as well that its device has its messages only up to `inbox`: a long queue of messages is told in
+    /// several answers, and nothing else has to wait for that.
+    pub fn with_inbox(token: &str, inbox: Option<Pos>) -> String {
+        match inbox {
+            None => token.to_owned(),
+            Some(inbox) => format!("{token}{INBOX}{}", inbox.0),
+        }
+    }
+
+    /// What [`Token::with_inbox`] has added.
+    pub fn inbox(text: &str) -> Option<Pos> {
+        let (_, inbox) = text.split_once(INBOX)?;
+        let pos = Pos(inbox.parse().ok()?);
+        // One spelling each.
+        (pos.0.to_string() == inbox && (Pos::ZERO..=Pos::MAX).contains(&pos)).then_some(pos)
     }
 
     fn read(text: &str) -> Option<Self> {
@@ -75,6 +102,28 @@ mod tests {
                 pos,
             };
             assert_eq!(Token::parse(&token.to_string(), 0xfeed), Ok(token));
+        }
+    }
+
+    #[test]
+    fn a_token_may_say_how_far_its_messages_were_read() {
+        let token = Token {
+            instance: 0xfeed,
+            pos: Pos(17),
+        };
+        let text = Token::with_inbox(&token.to_string(), Some(Pos(12)));
+        assert_eq!(Token::parse(&text, 0xfeed), Ok(token));
+        assert_eq!(Token::inbox(&text), Some(Pos(12)));
+        assert_eq!(Token::with_inbox("m1_feed_17", None), "m1_feed_17");
+        assert_eq!(Token::inbox("m1_feed_17"), None);
+        for malformed in [
+            "m1_feed_17~",
+            "m1_feed_17~-1",
+            "m1_feed_17~+1",
+            "m1_feed_17~x",
+            "m1_feed_17~1~1",
+        ] {
+            assert_eq!(Token::parse(malformed, 0xfeed), Err(TokenError::Malformed));
         }
     }
 
