@@ -156,6 +156,14 @@ impl Rooms {
 
     /// `notifying` and `highlighting` of the room at a position.
     async fn counters(&self, room: RoomNid, at: Pos) -> Result<(u32, u32), RoomError> {
+        // Users read up to events, and mostly the latest position of the room is asked for: both are point look-ups.
+        if let Some(row) = self.store().get::<Timeline>(&(room, at)).await? {
+            return Ok((row.notifying, row.highlighting));
+        }
+        let head = self.head(room).await?;
+        if head.last_pos <= at {
+            return Ok((head.notifying, head.highlighting));
+        }
         let range = Scan::range::<Timeline>(&(room, Pos::MIN), &(room, at.next()));
         let rows = self
             .store()

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     vec,
 };
 
@@ -38,7 +39,7 @@ pub(crate) struct Context {
     /// For `unsigned.age`.
     now_ms: u64,
     /// Users whom the user does not want to hear.
-    pub(crate) ignored: HashSet<OwnedUserId>,
+    pub(crate) ignored: Arc<HashSet<OwnedUserId>>,
 }
 
 /// An answer on its way.
@@ -130,7 +131,7 @@ impl Answer {
             request: request.clone(),
             upto,
             now_ms: engine.0.host.now_ms(),
-            ignored: ignored_users(engine, request).await?,
+            ignored: ignored_users(engine, session, request.user).await?,
         };
         let after = since.filter(|_| !request.full_state).unwrap_or(Pos::MIN);
         let (mut rooms, mut presence, new_memberships, new_account_data) = {
@@ -505,27 +506,43 @@ fn section(membership: Membership) -> (u8, &'static str) {
     }
 }
 
+/// Whom the user does not want to hear; kept until the user's account data changes.
+///
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#ignoring-users)
 async fn ignored_users(
     engine: &Engine,
-    request: &SyncRequest,
-) -> Result<HashSet<OwnedUserId>, SyncError> {
+    session: &Held,
+    user: UserNid,
+) -> Result<Arc<HashSet<OwnedUserId>>, SyncError> {
     #[derive(Deserialize)]
     struct Content {
         ignored_users: HashMap<String, serde::de::IgnoredAny>,
     }
+    let now = {
+        let state = session.lock();
+        if let Some((of, ignored)) = &state.ignored
+            && *of == state.account_data
+        {
+            return Ok(Arc::clone(ignored));
+        }
+        state.account_data
+    };
     let content = engine
         .0
         .users
-        .account_data(request.user, None, "m.ignored_user_list")
+        .account_data(user, None, "m.ignored_user_list")
         .await?;
     let content = content.and_then(|content| serde_json::from_slice::<Content>(&content).ok());
     let names = content
         .into_iter()
         .flat_map(|content| content.ignored_users.into_keys());
-    Ok(names
-        .filter_map(|name| OwnedUserId::try_from(name).ok())
-        .collect())
+    let ignored = Arc::new(
+        names
+            .filter_map(|name| OwnedUserId::try_from(name).ok())
+            .collect(),
+    );
+    session.lock().ignored = Some((now, Arc::clone(&ignored)));
+    Ok(ignored)
 }
 
 fn write_summary(out: &mut Vec<u8>, summary: &Summary) {

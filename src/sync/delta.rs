@@ -20,6 +20,8 @@ pub(crate) struct Span {
     pub(crate) full_state: bool,
     /// The user was in the room all the while, so that there is nothing to hide.
     pub(crate) stayed: bool,
+    /// From here on the user has been in the room, if not from earlier on.
+    pub(crate) joined: Option<Pos>,
 }
 
 impl Span {
@@ -88,6 +90,7 @@ impl Context {
             upto: self.upto,
             full_state: self.request.full_state,
             stayed: place.since.is_some(),
+            joined: Some(place.member),
         };
         let new = |pos: Pos| place.since.is_none_or(|since| pos > since);
         let full = span.state_after().is_none();
@@ -157,6 +160,7 @@ impl Context {
             upto: place.member,
             full_state: false,
             stayed: place.since.is_some(),
+            joined: None,
         };
         let mut timeline = self.timeline(room, room_id, &span).await?;
         let was_in = timeline

@@ -24,6 +24,10 @@ impl Told {
             .is_some_and(|told| *told <= since)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The answer with the token `upto` tells of the member.
     pub(crate) fn tell(&mut self, room: RoomNid, member: StateKeyNid, upto: Pos) {
         if self.0.len() >= MAX_TOLD {

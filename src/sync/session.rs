@@ -9,7 +9,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use ruma::push::Ruleset;
+use ruma::{OwnedUserId, push::Ruleset};
 use store::{Pos, RoomNid, UserNid, rows::Membership};
 use tokio::sync::{Notify, OnceCell};
 
@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) presence: HashMap<UserNid, Pos>,
     /// By device, the members that its client was told of.
     pub(crate) told: HashMap<String, Told>,
+    /// Whom the user ignores, as of the account data at this position.
+    pub(crate) ignored: Option<(Pos, Arc<HashSet<OwnedUserId>>)>,
     /// The user's push rules, and what they mean for unread counts.
     pub(crate) profile: Option<(Arc<Ruleset>, Arc<Profile>)>,
 }
@@ -77,8 +79,14 @@ pub(crate) enum Kind {
 /// Users whose changed presence is remembered; beyond that the oldest changes are forgotten.
 const MAX_PRESENCE: usize = 1_000;
 
+/// Bytes of a session without rooms.
+const SESSION_BYTES: usize = 600;
+
 /// Bytes that an entry occupies, with its place in the order and what the containers add.
-pub(crate) const ENTRY_BYTES: usize = 160;
+const ENTRY_BYTES: usize = 160;
+
+/// Bytes of a member that was told.
+const TOLD_BYTES: usize = 32;
 
 impl Session {
     pub(crate) fn new(user: UserNid) -> Self {
@@ -140,9 +148,10 @@ impl State {
         joined.map(|(room, _)| *room)
     }
 
-    /// How many rooms there are.
-    pub(crate) fn len(&self) -> usize {
-        self.rooms.len()
+    /// Bytes that it occupies, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        let told: usize = self.told.values().map(Told::len).sum();
+        SESSION_BYTES + self.rooms.len() * ENTRY_BYTES + told * TOLD_BYTES
     }
 
     /// Something happened in a room. Returns whether it is the user's business.

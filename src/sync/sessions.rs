@@ -25,7 +25,7 @@ use users::{UserFollower, UserNews};
 
 use crate::{
     presence::Known,
-    session::{ENTRY_BYTES, Held, Kind, Session},
+    session::{Held, Kind, Session},
 };
 
 type Watchers = HashMap<UserNid, Arc<Session>>;
@@ -34,8 +34,10 @@ type Watchers = HashMap<UserNid, Arc<Session>>;
 pub(crate) struct Sessions {
     by_user: Mutex<HashMap<UserNid, Arc<Session>>>,
     watchers: [RwLock<HashMap<RoomNid, Watchers>>; SHARDS],
-    /// Bytes of all sessions, roughly.
+    /// Bytes of all sessions, roughly; weighed anew now and then.
     bytes: AtomicUsize,
+    /// Requests so far.
+    held: AtomicUsize,
     budget_bytes: usize,
     /// Who is online.
     pub(crate) presence: Known,
@@ -44,8 +46,8 @@ pub(crate) struct Sessions {
 /// Parts of the table of watchers, so that commits and new sessions seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// Bytes of a session without rooms.
-const SESSION_BYTES: usize = 600;
+/// Requests after which the sessions are weighed anew: they grow with what their clients are told.
+const WEIGH_EVERY: usize = 4_096;
 
 impl Sessions {
     pub(crate) fn new(budget_bytes: usize) -> Self {
@@ -53,6 +55,7 @@ impl Sessions {
             by_user: Mutex::default(),
             watchers: Default::default(),
             bytes: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
             budget_bytes,
             presence: Known::default(),
         }
@@ -60,6 +63,9 @@ impl Sessions {
 
     /// The session of a user: the one that is there, or a new one that is still to be built.
     pub(crate) fn hold(&self, user: UserNid, now_ms: u64) -> (Held, Arc<Session>) {
+        if self.held.fetch_add(1, Ordering::Relaxed) % WEIGH_EVERY == WEIGH_EVERY - 1 {
+            self.make_space();
+        }
         let mut by_user = self.by_user.lock();
         let session = by_user
             .entry(user)
@@ -75,7 +81,7 @@ impl Sessions {
 
     /// A session is built: it counts, and others may have to go for it.
     pub(crate) fn built(&self, session: &Session) {
-        let bytes = weight(session);
+        let bytes = session.lock().weight();
         if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > self.budget_bytes {
             self.make_space();
         }
@@ -121,19 +127,26 @@ impl Sessions {
         let mut gone = Vec::new();
         {
             let mut by_user = self.by_user.lock();
+            let mut bytes: usize = by_user
+                .values()
+                .map(|session| session.lock().weight())
+                .sum();
+            if bytes <= self.budget_bytes {
+                self.bytes.store(bytes, Ordering::Relaxed);
+                return;
+            }
             let mut idle: Vec<_> = by_user
                 .values()
                 .filter(|session| session.users.load(Ordering::Acquire) == 0)
                 .map(|session| (session.used_ms.load(Ordering::Relaxed), session.user))
                 .collect();
             idle.sort_unstable();
-            let mut bytes = self.bytes.load(Ordering::Relaxed);
             for (_, user) in idle {
                 if bytes <= self.budget_bytes / 4 * 3 {
                     break;
                 }
                 if let Some(session) = by_user.remove(&user) {
-                    bytes = bytes.saturating_sub(weight(&session));
+                    bytes = bytes.saturating_sub(session.lock().weight());
                     gone.push(session);
                 }
             }
@@ -188,10 +201,6 @@ impl Sessions {
             });
         }
     }
-}
-
-fn weight(session: &Session) -> usize {
-    SESSION_BYTES + session.lock().len() * ENTRY_BYTES
 }
 
 impl Follower for Sessions {

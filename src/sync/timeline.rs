@@ -34,6 +34,16 @@ impl Timeline {
             visibility: None,
         }
     }
+
+    /// Of events that were gathered latest first, with more of them up to `prev_batch`.
+    fn limited_at(mut self, prev_batch: Pos) -> Self {
+        self.events.reverse();
+        Self {
+            limited: true,
+            prev_batch,
+            ..self
+        }
+    }
 }
 
 /// Events of a room in a first sync, and in a later one, if the client does not say. Synapse's default is 10.
@@ -44,14 +54,13 @@ const LATER_EVENTS: usize = 10;
 const MAX_SCANNED: usize = 500;
 
 impl Context {
-    /// The latest events of a stretch that the user may see and wants.
+    /// The latest events of a span that the user may see and wants.
     pub(crate) async fn timeline(
         &self,
         room: RoomNid,
         room_id: &RoomId,
         span: &Span,
     ) -> Result<Timeline, SyncError> {
-        let after = span.after.unwrap_or(Pos::MIN);
         let filter = &self.filter().timeline;
         let default = if span.after.is_some() {
             LATER_EVENTS
@@ -62,42 +71,60 @@ impl Context {
             .limit
             .unwrap_or(default)
             .clamp(1, self.engine.0.options.max_timeline_events);
-
-        let visibility = if span.stayed {
-            None
-        } else {
-            Some(self.rooms().visibility(room, &self.request.user_id).await?)
-        };
-        let mut stretches = match &visibility {
-            Some(visibility) => visibility.ranges_within(after.next(), span.upto).collect(),
-            None => vec![(after.next(), span.upto)],
-        };
-        let mut timeline = Timeline {
-            events: Vec::new(),
-            limited: false,
-            prev_batch: span.after.unwrap_or(span.upto),
-            whole: stretches == [(after.next(), span.upto)],
-            visibility,
-        };
+        let first = span.after.unwrap_or(Pos::MIN).next();
         if !filter.takes_room(room_id) {
-            stretches.clear();
-            timeline.whole = false;
+            return Ok(Timeline {
+                whole: false,
+                ..Timeline::unchanged(span.upto)
+            });
         }
+        if span.stayed {
+            return self.fill(room, span, &[(first, span.upto)], limit).await;
+        }
+        if let Some(joined) = span.joined {
+            // Mostly there is enough from the time that the user has been in the room, and nothing to be looked up.
+            let timeline = self
+                .fill(room, span, &[(joined.max(first), span.upto)], limit)
+                .await?;
+            if timeline.limited {
+                return Ok(timeline);
+            }
+        }
+        let visibility = self.rooms().visibility(room, &self.request.user_id).await?;
+        let stretches: Vec<_> = visibility.ranges_within(first, span.upto).collect();
+        let timeline = self.fill(room, span, &stretches, limit).await?;
+        Ok(Timeline {
+            visibility: Some(visibility),
+            ..timeline
+        })
+    }
+
+    /// The latest wanted events of some stretches of a span, which come oldest first, both ends included.
+    async fn fill(
+        &self,
+        room: RoomNid,
+        span: &Span,
+        stretches: &[(Pos, Pos)],
+        limit: usize,
+    ) -> Result<Timeline, SyncError> {
+        let mut timeline = Timeline {
+            prev_batch: span.after.unwrap_or(span.upto),
+            // Until something is left out.
+            whole: stretches.last().is_some_and(|(_, last)| *last == span.upto),
+            ..Timeline::unchanged(span.upto)
+        };
         let mut scanned = 0;
-        'full: for (first, last) in stretches.into_iter().rev() {
-            let mut last = last;
+        for (index, &(first, mut last)) in stretches.iter().enumerate().rev() {
             loop {
                 let wanted = limit + 1 - timeline.events.len();
                 let (events, more) = self.newest(room, (first.prev(), last), wanted).await?;
+                scanned += events.len();
                 for event in events.into_iter().rev() {
                     last = event.pos.prev();
-                    scanned += 1;
                     if !self.takes(&event) {
                         timeline.whole = false;
                     } else if timeline.events.len() == limit {
-                        timeline.limited = true;
-                        timeline.prev_batch = event.pos;
-                        break 'full;
+                        return Ok(timeline.limited_at(event.pos));
                     } else {
                         timeline.events.push(event);
                     }
@@ -106,16 +133,14 @@ impl Context {
                     break;
                 }
                 if scanned >= MAX_SCANNED {
-                    timeline.limited = true;
-                    timeline.prev_batch = last;
-                    break 'full;
+                    return Ok(timeline.limited_at(last));
                 }
             }
+            // Between two stretches lies what is not shown.
+            timeline.whole &= index == 0 && span.after.is_none_or(|after| after.next() == first);
         }
         timeline.events.reverse();
-        if let Some(first) = timeline.events.first()
-            && !timeline.limited
-        {
+        if let Some(first) = timeline.events.first() {
             timeline.prev_batch = first.pos.prev();
         }
         Ok(timeline)

@@ -10,6 +10,7 @@ use test_support::{Client, TestServer};
 use crate::rooms::{act, path};
 
 mod basics;
+mod concurrency;
 mod filters;
 mod membership;
 mod property;
