@@ -325,57 +325,13 @@ impl<'a> Append<'a> {
     ) -> Result<OwnedEventId, RoomError> {
         let Composed { pdu, parts } = composed;
         let pdu = Arc::new(pdu);
-        let store = self.rooms.store();
-        let interner = store.interner();
         let index = self.commit.positions;
         let pos = Pos::unassigned(index);
         let nid = self.room.nid;
         let rsn = Rsn(self.ahead.head.last_rsn.0 + 1);
+        let interner = self.rooms.store().interner();
         let sender: UserNid = interner.number(pdu.sender.as_str()).await?;
-
-        let mut replaced = None;
-        let mut member = None;
-        if let Some(state_key) = pdu.state_key.as_deref() {
-            let event_type = pdu.event_type.to_string();
-            let event_type = event_type.as_str();
-            replaced = self.current(event_type, state_key).await?;
-            let key = match &replaced {
-                Some(current) => current.key,
-                None => {
-                    interner
-                        .number::<StateKeyNid>(&state_key_name(event_type, state_key))
-                        .await?
-                }
-            };
-            if event_type == "m.room.member" {
-                member = self
-                    .stage_member(&pdu, state_key, rsn, pos, replaced.as_ref())
-                    .await?;
-            }
-            let old = replaced.as_ref().map_or(Rsn::NONE, |current| current.rsn);
-            let batch = &mut self.commit.batch;
-            batch.put::<CurrentState>(&(nid, key), &StateRow { rsn, pos });
-            batch.put::<StateHistory>(&(nid, key, pos), &rsn);
-            batch.put::<StateLog>(
-                &(nid, pos, 0),
-                &StateChangeRow {
-                    key,
-                    new: rsn,
-                    old,
-                    cause: Cause::Event,
-                },
-            );
-            let current = Current {
-                key,
-                rsn,
-                pos,
-                pdu: Arc::clone(&pdu),
-            };
-            self.ahead
-                .state
-                .insert(slot(event_type, state_key), current);
-        }
-
+        let (replaced, member) = self.stage_state(&pdu, rsn, pos).await?;
         let class = self.classify(&pdu).await?;
         let head = &mut self.ahead.head;
         head.notifying += u32::from(class.notifies);
@@ -431,6 +387,55 @@ impl<'a> Append<'a> {
             member,
         });
         Ok(pdu.event_id.clone())
+    }
+
+    /// A state event's rows; what it replaced, and whose membership it changes.
+    async fn stage_state(
+        &mut self,
+        pdu: &Arc<Pdu>,
+        rsn: Rsn,
+        pos: Pos,
+    ) -> Result<(Option<Current>, Option<MemberChange>), RoomError> {
+        let Some(state_key) = pdu.state_key.as_deref() else {
+            return Ok((None, None));
+        };
+        let event_type = pdu.event_type.to_string();
+        let event_type = event_type.as_str();
+        let nid = self.room.nid;
+        let replaced = self.current(event_type, state_key).await?;
+        let key = if let Some(current) = &replaced {
+            current.key
+        } else {
+            let name = state_key_name(event_type, state_key);
+            let interner = self.rooms.store().interner();
+            interner.number::<StateKeyNid>(&name).await?
+        };
+        let mut member = None;
+        if event_type == "m.room.member" {
+            member = self
+                .stage_member(pdu, state_key, rsn, pos, replaced.as_ref())
+                .await?;
+        }
+        let change = StateChangeRow {
+            key,
+            new: rsn,
+            old: replaced.as_ref().map_or(Rsn::NONE, |current| current.rsn),
+            cause: Cause::Event,
+        };
+        let batch = &mut self.commit.batch;
+        batch.put::<CurrentState>(&(nid, key), &StateRow { rsn, pos });
+        batch.put::<StateHistory>(&(nid, key, pos), &rsn);
+        batch.put::<StateLog>(&(nid, pos, 0), &change);
+        let current = Current {
+            key,
+            rsn,
+            pos,
+            pdu: Arc::clone(pdu),
+        };
+        self.ahead
+            .state
+            .insert(slot(event_type, state_key), current);
+        Ok((replaced, member))
     }
 
     /// The membership rows, from the room's side and from the user's, and the counts.

@@ -66,11 +66,10 @@ fn creation(
     }
     let published = request.visibility == Visibility::Public;
     let preset = match request.preset {
-        Some(RoomPreset::PrivateChat) => Preset::PrivateChat,
+        None if published => Preset::PublicChat,
+        None | Some(RoomPreset::PrivateChat) => Preset::PrivateChat,
         Some(RoomPreset::TrustedPrivateChat) => Preset::TrustedPrivateChat,
         Some(RoomPreset::PublicChat) => Preset::PublicChat,
-        None if published => Preset::PublicChat,
-        None => Preset::PrivateChat,
         Some(_) => return Err(StandardError::invalid_param("There is no such preset.")),
     };
     let initial_state = request.initial_state.iter().map(initial_state);
@@ -96,8 +95,7 @@ fn creation(
 fn initial_state<T>(event: &Raw<T>) -> Result<InitialState, StandardError> {
     #[derive(Deserialize)]
     struct Event {
-        #[serde(rename = "type")]
-        event_type: String,
+        r#type: String,
         #[serde(default)]
         state_key: Option<String>,
         content: Box<RawValue>,
@@ -105,7 +103,7 @@ fn initial_state<T>(event: &Raw<T>) -> Result<InitialState, StandardError> {
     let event: Event = serde_json::from_str(event.json().get())
         .map_err(|error| StandardError::bad_json(format!("initial_state: {error}.")))?;
     Ok(InitialState {
-        event_type: event.event_type,
+        event_type: event.r#type,
         state_key: event.state_key.unwrap_or_default(),
         content: event.content,
     })

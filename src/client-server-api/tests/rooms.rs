@@ -11,7 +11,7 @@ mod published_directory;
 /// A new room.
 pub(crate) async fn create(creator: &Client, body: Value) -> String {
     let answer = creator.post("/_matrix/client/v3/createRoom", body).await;
-    answer.ok()["room_id"].as_str().unwrap().to_owned()
+    text(&answer.ok()["room_id"])
 }
 
 /// A new room that everybody may join.
@@ -39,19 +39,24 @@ pub(crate) async fn content(client: &Client, room: &str, event_type: &str, key: 
 pub(crate) async fn set_state(client: &Client, room: &str, rest: &str, content: Value) -> String {
     let rest = format!("state/{rest}");
     let answer = client.put(&path(room, &rest), content).await.ok();
-    answer["event_id"].as_str().unwrap().to_owned()
+    text(&answer["event_id"])
 }
 
 /// Sends a text, successfully, and gives the event's id.
-pub(crate) async fn say(client: &Client, room: &str, text: &str, txn: &str) -> String {
+pub(crate) async fn say(client: &Client, room: &str, body: &str, txn: &str) -> String {
     let rest = format!("send/m.room.message/{txn}");
-    let content = json!({ "msgtype": "m.text", "body": text });
+    let content = json!({ "msgtype": "m.text", "body": body });
     let answer = client.put(&path(room, &rest), content).await.ok();
-    answer["event_id"].as_str().unwrap().to_owned()
+    text(&answer["event_id"])
 }
 
 /// Every event of a room from its start.
 pub(crate) async fn timeline(client: &Client, room: &str) -> Vec<Value> {
     let answer = client.get(&path(room, "messages?dir=f&limit=100")).await;
-    answer.ok()["chunk"].as_array().unwrap().clone()
+    let chunk = answer.ok()["chunk"].as_array().cloned();
+    chunk.expect("a page has events")
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("an id is a string").to_owned()
 }

@@ -41,10 +41,7 @@ pub async fn invite_user(
         InvitationRecipient::ThirdPartyId(_) => {
             return third_party_invites::invite_by_3pid(&rooms, &sender, room_id).await;
         }
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "ruma may add kinds of recipients"
-        )]
+        // ruma may come to know more kinds.
         _ => return Err(http_layer::StandardError::unrecognized().into()),
     }
     Ok(MatrixResponse(invite_user::v3::Response::new()))

@@ -326,6 +326,38 @@ async fn an_empty_state_key_may_be_left_out() {
 }
 
 #[tokio::test]
+async fn types_are_kept_as_spelled() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let room = public(&alice).await;
+    // Each an unstable name and its stable one, which libraries like to mix up.
+    for event_type in [
+        "m.call.member",
+        "org.matrix.msc3401.call.member",
+        "m.beacon_info",
+        "org.matrix.msc3672.beacon_info",
+        "m.rtc.member",
+        "org.matrix.msc4143.rtc.member",
+        "m.member_hints",
+        "io.element.functional_members",
+    ] {
+        let named = json!({ "named": event_type });
+        set_state(&alice, &room, event_type, named.clone()).await;
+        alice
+            .put(&send(&room, event_type, "1"), named.clone())
+            .await
+            .ok();
+        let kept = content(&alice, &room, event_type, "").await;
+        assert_eq!(kept, named);
+    }
+    for event in timeline(&alice, &room).await {
+        if let Some(named) = event["content"].get("named") {
+            assert_eq!(&event["type"], named);
+        }
+    }
+}
+
+#[tokio::test]
 async fn setting_what_is_set_changes_nothing() {
     let server = TestServer::new().await;
     let alice = server.register("alice").await;

@@ -18,7 +18,7 @@ async fn published(creator: &Client, name: &str) -> String {
 
 /// The names of a page.
 fn names(page: &Value) -> Vec<&str> {
-    let chunk = page["chunk"].as_array().unwrap().iter();
+    let chunk = page["chunk"].as_array().into_iter().flatten();
     chunk
         .map(|entry| entry["name"].as_str().unwrap_or("none"))
         .collect()

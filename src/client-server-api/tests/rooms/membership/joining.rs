@@ -31,25 +31,25 @@ async fn who_may_join_and_knock() {
         // Knocking twice changes nothing.
         ("knock", "knock", 403, 200),
     ] {
-        let case = format!("{join_rule}, {prior}");
+        let shown = format!("{join_rule}, {prior}");
         let room = cast.room(join_rule, prior).await;
         let answer = cast
             .bob
             .post(&format!("/_matrix/client/v3/knock/{room}"), json!({}))
             .await;
-        assert_eq!(answer.status, knock, "knock: {case}: {}", answer.json);
+        assert_eq!(answer.status, knock, "knock: {shown}: {}", answer.json);
         let expected = if knock == 200 { "knock" } else { prior };
-        assert_eq!(cast.membership(&room).await, expected, "{case}");
+        assert_eq!(cast.membership(&room).await, expected, "{shown}");
 
         let room = cast.room(join_rule, prior).await;
         let answer = cast.bob.post(&path(&room, "join"), json!({})).await;
-        assert_eq!(answer.status, join, "join: {case}: {}", answer.json);
+        assert_eq!(answer.status, join, "join: {shown}: {}", answer.json);
         if join == 200 {
-            assert_eq!(answer.json, json!({ "room_id": room }), "{case}");
-            assert_eq!(cast.membership(&room).await, "join", "{case}");
+            assert_eq!(answer.json, json!({ "room_id": room }), "{shown}");
+            assert_eq!(cast.membership(&room).await, "join", "{shown}");
         } else {
-            assert_eq!(answer.json["errcode"], "M_FORBIDDEN", "{case}");
-            assert_eq!(cast.membership(&room).await, prior, "{case}");
+            assert_eq!(answer.json["errcode"], "M_FORBIDDEN", "{shown}");
+            assert_eq!(cast.membership(&room).await, prior, "{shown}");
         }
     }
 }
@@ -206,28 +206,28 @@ async fn members_of_one_room_may_join_another() {
         ("12", "restricted"),
         ("12", "knock_restricted"),
     ] {
-        let case = format!("version {version}, {join_rule}");
+        let shown = format!("version {version}, {join_rule}");
         let room = restricted(&cast.alice, version, join_rule, &lobby).await;
         let answer = cast.bob.post(&path(&room, "join"), json!({})).await;
-        assert_eq!(answer.status, 403, "{case}: {}", answer.json);
+        assert_eq!(answer.status, 403, "{shown}: {}", answer.json);
         let knock = cast
             .bob
             .post(&format!("/_matrix/client/v3/knock/{room}"), json!({}))
             .await;
         let may_knock = if join_rule == "restricted" { 403 } else { 200 };
-        assert_eq!(knock.status, may_knock, "{case}: {}", knock.json);
+        assert_eq!(knock.status, may_knock, "{shown}: {}", knock.json);
 
         act(&cast.bob, &lobby, "join", json!({})).await;
         act(&cast.bob, &room, "join", json!({})).await;
         let member = content(&cast.alice, &room, "m.room.member", &cast.bob.user_id).await;
         let voucher = &member["join_authorised_via_users_server"];
-        assert_eq!(voucher, &json!(cast.alice.user_id), "{case}");
+        assert_eq!(voucher, &json!(cast.alice.user_id), "{shown}");
         // Whoever is in needs nobody to vouch for them.
         let named = json!({ "membership": "join", "displayname": "Bob" });
         let rest = format!("m.room.member/{}", cast.bob.user_id);
         set_state(&cast.bob, &room, &rest, named.clone()).await;
         let member = content(&cast.alice, &room, "m.room.member", &cast.bob.user_id).await;
-        assert_eq!(member, named, "{case}");
+        assert_eq!(member, named, "{shown}");
         act(&cast.bob, &lobby, "leave", json!({})).await;
         // An invitation is as good.
         let carol = json!({ "user_id": cast.carol.user_id });

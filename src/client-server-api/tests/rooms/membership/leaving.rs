@@ -87,23 +87,23 @@ async fn who_may_kick_ban_and_unban() {
         ("unban", "leave", &["ban"]),
     ] {
         for prior in ["none", "invite", "join", "leave", "ban", "knock"] {
-            let case = format!("{action}, {prior}");
+            let shown = format!("{action}, {prior}");
             let room = cast.room("invite", prior).await;
             let body = json!({ "user_id": cast.bob.user_id, "reason": "because" });
             for powerless in [&cast.carol, &cast.dave] {
                 let answer = powerless.post(&path(&room, action), body.clone()).await;
-                assert_eq!(answer.status, 403, "{case}: {}", answer.json);
+                assert_eq!(answer.status, 403, "{shown}: {}", answer.json);
             }
-            assert_eq!(cast.membership(&room).await, prior, "{case}");
+            assert_eq!(cast.membership(&room).await, prior, "{shown}");
             let answer = cast.alice.post(&path(&room, action), body).await;
             if possible.contains(&prior) {
-                assert_eq!((answer.status, answer.json), (200, json!({})), "{case}");
+                assert_eq!((answer.status, answer.json), (200, json!({})), "{shown}");
                 let member = content(&cast.alice, &room, "m.room.member", &cast.bob.user_id).await;
-                assert_eq!(member["membership"], result, "{case}");
-                assert_eq!(member["reason"], "because", "{case}");
+                assert_eq!(member["membership"], result, "{shown}");
+                assert_eq!(member["reason"], "because", "{shown}");
             } else {
-                assert_eq!(answer.status, 403, "{case}: {}", answer.json);
-                assert_eq!(cast.membership(&room).await, prior, "{case}");
+                assert_eq!(answer.status, 403, "{shown}: {}", answer.json);
+                assert_eq!(cast.membership(&room).await, prior, "{shown}");
             }
         }
     }
