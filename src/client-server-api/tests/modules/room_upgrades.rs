@@ -7,7 +7,8 @@ use crate::rooms::{act, content, create, path, public, say, set_state};
 
 async fn upgrade(client: &Client, room: &str, body: Value) -> String {
     let answer = client.post(&path(room, "upgrade"), body).await.ok();
-    answer["replacement_room"].as_str().unwrap().to_owned()
+    let new = answer["replacement_room"].as_str();
+    new.expect("an upgrade gives a room").to_owned()
 }
 
 async fn has_state(client: &Client, room: &str, rest: &str) -> bool {
@@ -118,23 +119,6 @@ async fn a_room_moves_with_its_state_aliases_and_bans() {
         ),
         (1, &json!(new))
     );
-
-    // The old room says so, and is closed.
-    assert_eq!(
-        content(&alice, &old, "m.room.tombstone", "").await["replacement_room"],
-        new
-    );
-    let levels = content(&alice, &old, "m.room.power_levels", "").await;
-    assert_eq!(
-        (&levels["events_default"], &levels["invite"]),
-        (&json!(50), &json!(50))
-    );
-    let dave = server.register("dave").await;
-    act(&dave, &old, "join", json!({})).await;
-    let text = json!({ "msgtype": "m.text", "body": "too late" });
-    dave.put(&path(&old, "send/m.room.message/t1"), text)
-        .await
-        .is(403, "M_FORBIDDEN");
 }
 
 #[tokio::test]
@@ -310,4 +294,27 @@ async fn an_upgrade_survives_a_restart_whole() {
     );
     say(&alice, &new, "hello", "t1").await;
     say(&alice, &room, "still here", "t2").await;
+}
+
+#[tokio::test]
+async fn the_old_room_leads_to_the_new_one_and_is_closed() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let old = public(&alice).await;
+    let new = upgrade(&alice, &old, json!({ "new_version": "12" })).await;
+    assert_eq!(
+        content(&alice, &old, "m.room.tombstone", "").await["replacement_room"],
+        new
+    );
+    let levels = content(&alice, &old, "m.room.power_levels", "").await;
+    assert_eq!(
+        (&levels["events_default"], &levels["invite"]),
+        (&json!(50), &json!(50))
+    );
+    let dave = server.register("dave").await;
+    act(&dave, &old, "join", json!({})).await;
+    let text = json!({ "msgtype": "m.text", "body": "too late" });
+    dave.put(&path(&old, "send/m.room.message/t1"), text)
+        .await
+        .is(403, "M_FORBIDDEN");
 }
