@@ -16,7 +16,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{Follower, RoomError, RoomNews, Rooms, What};
 
 /// The longest that one request keeps a user typing. Clients ask for 20 to 30 seconds and renew.
-const MAX_TIMEOUT: Duration = Duration::from_secs(120);
+const MAX_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How many users of a room are shown as typing at once; nobody reads a longer list.
 const MAX_TYPING: usize = 100;
