@@ -5,6 +5,7 @@ use http_layer::StandardError;
 use store::StoreError;
 
 mod accounts;
+mod media;
 mod rooms;
 
 /// What a handler fails with.

@@ -1,6 +1,7 @@
 //! [The modules of the client-server API](https://spec.matrix.org/v1.19/client-server-api/#modules).
 
 pub mod account_data;
+pub mod content_repo;
 pub mod device_management;
 pub mod event_context;
 pub mod presence;

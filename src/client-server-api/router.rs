@@ -3,5 +3,6 @@
 pub(crate) mod accounts;
 pub(crate) mod discovery;
 pub(crate) mod events;
+pub(crate) mod media;
 pub(crate) mod rooms;
 pub(crate) mod sync;

@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 use config::Config;
 use host::{Host, Shutdown};
 use http_layer::RateLimits;
+use media::Media;
 use sync::{Engine, Presence};
 use users::Users;
 
@@ -27,6 +28,8 @@ pub struct Services {
     pub rooms: Rooms,
     /// Who is typing where.
     pub typing: Typing,
+    /// Uploaded files, and what is behind links.
+    pub media: Media,
     /// What is told to whom.
     pub sync: Engine,
 }
@@ -64,6 +67,12 @@ impl FromRef<Services> for Users {
 impl FromRef<Services> for Rooms {
     fn from_ref(services: &Services) -> Self {
         services.rooms.clone()
+    }
+}
+
+impl FromRef<Services> for Media {
+    fn from_ref(services: &Services) -> Self {
+        services.media.clone()
     }
 }
 

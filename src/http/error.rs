@@ -64,7 +64,8 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match *self.0 {
             Kind::Standard(error) => {
-                if error.status.is_server_error() {
+                // 502 and 504 tell of somebody else's trouble.
+                if error.status == StatusCode::INTERNAL_SERVER_ERROR {
                     tracing::error!(cause = %error, "a request failed");
                 }
                 error.into_response()

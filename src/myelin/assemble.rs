@@ -6,13 +6,27 @@ use client_server_api::Services;
 use config::Config;
 use host::{Host, Shutdown};
 use http_layer::RateLimits;
+use media::Media;
+use outbound::Outbound;
 use room_versions::Signer;
 use rooms::{Identity, MemberProfile, Profiles, RoomOptions, Rooms, Typing};
 use ruma::UserId;
 use serde_json::Value;
 use store::{Store, StoreError};
 use sync::Engine;
+use thiserror::Error;
 use users::{OptionsError, Users};
+
+/// Why the parts do not fit together.
+#[derive(Debug, Error)]
+pub enum AssembleError {
+    /// An option of the users' cannot be used.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// There is no place for files.
+    #[error(transparent)]
+    Media(#[from] media::OpenError),
+}
 
 /// The services over `store`, ready for the first request.
 ///
@@ -24,7 +38,8 @@ pub fn assemble(
     store: Store,
     signer: Signer,
     shutdown: Shutdown,
-) -> Result<Services, OptionsError> {
+) -> Result<Services, AssembleError> {
+    let media_store = store.clone();
     let users = Users::new(store.clone(), host.clone(), &config)?;
     let identity = Identity {
         server_name: config.server_name.clone(),
@@ -50,6 +65,15 @@ pub fn assemble(
     let (room_follower, user_follower) = sync.followers();
     rooms.follow(vec![room_follower, typing.follower()]);
     users.follow(user_follower);
+    let outbound = Outbound::new(&config);
+    let media = Media::open(
+        &config.data_dir.join("media"),
+        &config,
+        media_store,
+        host.clone(),
+        outbound,
+        shutdown.clone(),
+    )?;
     Ok(Services {
         limits: RateLimits::new(&config.rate_limits, host.clone()),
         config: Arc::new(config),
@@ -58,6 +82,7 @@ pub fn assemble(
         users,
         rooms,
         typing,
+        media,
         sync,
     })
 }

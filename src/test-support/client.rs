@@ -63,7 +63,21 @@ impl Client {
 
     /// Any request; `body` may be anything at all.
     pub async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Reply {
+        self.send_with(method, path, &[], body).await
+    }
+
+    /// Any request with these headers.
+    pub async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Reply {
         let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(token) = &self.access_token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }

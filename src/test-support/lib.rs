@@ -19,6 +19,7 @@ use config::{Config, RegistrationMode};
 use host::{Host, ManualClock, Shutdown, ShutdownTrigger};
 use room_versions::Signer;
 use store::{MemoryDisk, Store, StoreOptions};
+use tempfile::TempDir;
 
 pub use client::Client;
 pub use reply::Reply;
@@ -36,6 +37,8 @@ pub struct TestServer {
     pub shutdown: ShutdownTrigger,
     config: Config,
     disk: MemoryDisk,
+    /// Uploaded files; gone with the server.
+    files: TempDir,
     seed: u64,
     router: Router,
 }
@@ -54,8 +57,15 @@ impl TestServer {
         // The cheapest that argon2 takes: a test is not about the cost of a guess.
         config.passwords.memory_kib = 8;
         config.passwords.iterations = 1;
+        let files = TempDir::new().expect("a temporary directory");
+        config.data_dir = files.path().to_owned();
         change(&mut config);
-        Self::start(config, MemoryDisk::new(), ManualClock::new(START_MS), 1)
+        Self::start(
+            config,
+            (MemoryDisk::new(), files),
+            ManualClock::new(START_MS),
+            1,
+        )
     }
 
     /// Stops the server and starts it again over what its disk has kept.
@@ -63,10 +73,16 @@ impl TestServer {
     pub async fn restart(self) -> Self {
         self.shutdown.start();
         self.services.rooms.store().close().await;
-        Self::start(self.config, self.disk, self.clock, self.seed + 1)
+        let kept = (self.disk, self.files);
+        Self::start(self.config, kept, self.clock, self.seed + 1)
     }
 
-    fn start(config: Config, disk: MemoryDisk, clock: ManualClock, seed: u64) -> Self {
+    fn start(
+        config: Config,
+        (disk, files): (MemoryDisk, TempDir),
+        clock: ManualClock,
+        seed: u64,
+    ) -> Self {
         let host = Host::manual(&clock, seed);
         let store = Store::open_memory_disk(&disk, &StoreOptions::default(), host.clone())
             .expect("a store in memory opens");
@@ -82,6 +98,7 @@ impl TestServer {
             shutdown,
             config,
             disk,
+            files,
             seed,
             router,
         }
