@@ -33,6 +33,7 @@ pub fn router(services: Services) -> Router {
     endpoints = router::rooms::routes(endpoints);
     endpoints = router::events::routes(endpoints);
     endpoints = router::sync::routes(endpoints);
+    endpoints = router::encryption::routes(endpoints);
     endpoints = router::media::routes(endpoints);
     frame(endpoints, around).with_state(services)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod discovery;
+pub(crate) mod encryption;
 pub(crate) mod events;
 pub(crate) mod media;
 pub(crate) mod rooms;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ::rooms::{Rooms, Typing};
 use axum::extract::FromRef;
 use config::Config;
+use encryption::Encryption;
 use host::{Host, Shutdown};
 use http_layer::RateLimits;
 use media::Media;
@@ -28,6 +29,8 @@ pub struct Services {
     pub rooms: Rooms,
     /// Who is typing where.
     pub typing: Typing,
+    /// Keys, and messages between devices.
+    pub encryption: Encryption,
     /// Uploaded files, and what is behind links.
     pub media: Media,
     /// What is told to whom.
@@ -67,6 +70,12 @@ impl FromRef<Services> for Users {
 impl FromRef<Services> for Rooms {
     fn from_ref(services: &Services) -> Self {
         services.rooms.clone()
+    }
+}
+
+impl FromRef<Services> for Encryption {
+    fn from_ref(services: &Services) -> Self {
+        services.encryption.clone()
     }
 }
 

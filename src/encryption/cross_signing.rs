@@ -232,3 +232,6 @@ pub(crate) fn public_key(json: &RawValue) -> Option<String> {
     let is_named_so = id.strip_prefix("ed25519:") == Some(key.as_str());
     (is_named_so && signatures::is_ed25519(&key)).then_some(key)
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,3 +147,6 @@ impl Encryption {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

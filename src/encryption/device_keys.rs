@@ -200,3 +200,6 @@ pub(crate) fn ed25519_key(keys: &RawValue, device_id: &str) -> Option<String> {
     let key = keys.get("keys")?.get(format!("ed25519:{device_id}"))?;
     key.as_str().map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;

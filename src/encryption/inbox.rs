@@ -60,13 +60,13 @@ pub struct InboxPage {
 
 /// Messages that wait for one device. Beyond that the oldest go: a device that is behind by so many has been away for
 /// months, and asks for the keys that it misses.
-const MAX_WAITING: usize = 10_000;
+const MAX_WAITING: usize = if cfg!(test) { 300 } else { 10_000 };
 /// How many messages may come for a device before its inbox is measured again.
-const MEASURED_EVERY: u32 = 1_000;
+const MEASURED_EVERY: u32 = if cfg!(test) { 50 } else { 1_000 };
 /// Inboxes whose messages are counted until they are measured.
 const COUNTED: usize = 100_000;
 /// Messages read at a time.
-const PAGE: usize = 200;
+const PAGE: usize = if cfg!(test) { 7 } else { 200 };
 /// Messages in one call.
 const MAX_MESSAGES: usize = 10_000;
 /// A room key takes 1 KiB; a secret or a verification less.
@@ -275,3 +275,6 @@ fn check(sending: &Sending<'_>, messages: &Messages) -> Result<(), InboxError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -398,3 +398,6 @@ fn check_key(key: &RoomKey) -> Result<Merit, BackupError> {
         _ => Err(bad),
     }
 }
+
+#[cfg(test)]
+mod tests;

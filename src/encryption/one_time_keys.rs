@@ -272,3 +272,6 @@ fn check_key<'a>(id: &'a str, json: &RawValue) -> Result<&'a str, KeysError> {
     }
     Ok(algorithm)
 }
+
+#[cfg(test)]
+mod tests;

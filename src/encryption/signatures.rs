@@ -241,3 +241,6 @@ pub(crate) fn is_signed(
 pub(crate) fn is_ed25519(key: &str) -> bool {
     Base64::<ruma::serde::base64::Standard>::parse(key).is_ok_and(|key| key.as_bytes().len() == 32)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! Plugs the parts together: the one place that knows them all.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{any::Any, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use client_server_api::Services;
 use config::Config;
+use encryption::{DeviceName, DevicesFuture, Encryption};
 use host::{Host, Shutdown};
 use http_layer::RateLimits;
 use media::Media;
@@ -12,10 +13,10 @@ use room_versions::Signer;
 use rooms::{Identity, MemberProfile, Profiles, RoomOptions, Rooms, Typing};
 use ruma::UserId;
 use serde_json::Value;
-use store::{Store, StoreError};
+use store::{Batch, Store, StoreError, UserNid};
 use sync::Engine;
 use thiserror::Error;
-use users::{OptionsError, Users};
+use users::{DeviceKeeper, KeeperFuture, OptionsError, UserNews, Users};
 
 /// Why the parts do not fit together.
 #[derive(Debug, Error)]
@@ -41,6 +42,8 @@ pub fn assemble(
 ) -> Result<Services, AssembleError> {
     let media_store = store.clone();
     let users = Users::new(store.clone(), host.clone(), &config)?;
+    let encryption = Encryption::new(store.clone(), Arc::new(UserDevices(store.clone())));
+    users.keep_with(Arc::new(DeviceKeys(encryption.clone())));
     let identity = Identity {
         server_name: config.server_name.clone(),
         signer,
@@ -58,6 +61,7 @@ pub fn assemble(
         rooms.clone(),
         users.clone(),
         typing.clone(),
+        encryption.clone(),
         host.clone(),
         shutdown.clone(),
         sync_options(&config),
@@ -65,6 +69,7 @@ pub fn assemble(
     let (room_follower, user_follower) = sync.followers();
     rooms.follow(vec![room_follower, typing.follower()]);
     users.follow(user_follower);
+    encryption.follow(sync.encryption_follower());
     let outbound = Outbound::new(&config);
     let media = Media::open(
         &config.data_dir.join("media"),
@@ -82,9 +87,62 @@ pub fn assemble(
         users,
         rooms,
         typing,
+        encryption,
         media,
         sync,
     })
+}
+
+/// Whose devices there are, for those who keep their keys.
+struct UserDevices(Store);
+
+impl encryption::Directory for UserDevices {
+    fn devices(&self, user: UserNid) -> DevicesFuture<'_> {
+        Box::pin(async move {
+            let devices = users::device_names(&self.0, user).await?.into_iter();
+            Ok(devices
+                .map(|(device_id, display_name)| DeviceName {
+                    device_id,
+                    display_name,
+                })
+                .collect())
+        })
+    }
+}
+
+/// The keys and messages that go with a device.
+struct DeviceKeys(Encryption);
+
+impl DeviceKeeper for DeviceKeys {
+    fn keep<'a>(
+        &'a self,
+        batch: &'a mut Batch,
+        user: UserNid,
+        news: &'a [UserNews],
+    ) -> KeeperFuture<'a> {
+        Box::pin(async move {
+            let (mut removed, mut renamed) = (Vec::new(), Vec::new());
+            for news in news {
+                match news {
+                    UserNews::Deactivated => {
+                        let held = self.0.account_closes(batch, user).await?;
+                        return Ok(Box::new(held) as Box<dyn Any + Send>);
+                    }
+                    UserNews::DeviceRemoved { device_id } => removed.push(device_id.as_str()),
+                    UserNews::DeviceChanged { device_id } => renamed.push(device_id.as_str()),
+                    UserNews::AccountData { .. }
+                    | UserNews::PushRules
+                    | UserNews::LoggedOut { .. }
+                    | UserNews::Profile => {}
+                }
+            }
+            let held = self
+                .0
+                .devices_change(batch, user, &removed, &renamed)
+                .await?;
+            Ok(Box::new(held) as Box<dyn Any + Send>)
+        })
+    }
 }
 
 /// What the rooms need to know of the users.

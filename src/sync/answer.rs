@@ -9,8 +9,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use encryption::InboxPage;
 use futures_util::{Stream, stream};
-use rooms::{ClientView, Event, Receipt, RoomUnread, Rooms, Unread};
+use rooms::{ClientView, Event, Receipt, RoomUnread, Rooms, Token, Unread};
 use ruma::OwnedUserId;
 use serde::Deserialize;
 use store::{
@@ -23,9 +24,11 @@ use users::AccountDataEvent;
 use crate::{
     Engine, Filter, SyncError, SyncRequest,
     delta::{Place, RoomDelta},
+    device_lists::DeviceLists,
     filter::Format,
     session::{Entry, Held},
     summary::Summary,
+    to_device::{write_counts, write_inbox, write_lists},
     write::{Members, basic_event, events, list},
 };
 
@@ -45,6 +48,10 @@ pub(crate) struct Context {
 /// An answer on its way.
 pub(crate) struct Answer {
     context: Context,
+    /// The messages for the device.
+    inbox: InboxPage,
+    /// Whose devices have changed.
+    device_lists: DeviceLists,
     /// The global account data to tell.
     account_data: Vec<AccountDataEvent>,
     /// Users whose presence is to be told.
@@ -203,8 +210,15 @@ impl Answer {
                 .account_data
                 .takes_other(&event.event_type, Some(&request.user_id))
         });
+        let inbox = context.inbox().await?;
+        let device_lists = match since {
+            Some(since) => engine.device_lists_between(session, since, upto).await?,
+            None => DeviceLists::default(),
+        };
         Ok(Self {
             context,
+            inbox,
+            device_lists,
             account_data,
             presence,
             places: places.into_iter(),
@@ -216,8 +230,13 @@ impl Answer {
     pub(crate) async fn first(&mut self) -> Result<First, SyncError> {
         let mut bytes = Vec::with_capacity(1024);
         let mut object = Members::open(&mut bytes);
-        object.text("next_batch", &self.context.engine.token(self.context.upto));
+        let token = self.context.engine.token(self.context.upto);
+        let token = Token::with_inbox(&token, Context::inbox_end(&self.inbox));
+        object.text("next_batch", &token);
+        write_counts(&mut object, &*self.context.key_counts().await?);
         let start = object.out.len();
+        write_inbox(&mut object, &self.inbox);
+        write_lists(&mut object, &self.device_lists);
         events(
             &mut object,
             "account_data",

@@ -6,6 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use encryption::Encryption;
 use host::{Host, Shutdown};
 use rooms::{Follower, RoomError, Rooms, Token, TokenError, Typing};
 use store::{Pos, RoomNid, Store, StoreError, UserNid, rows::Membership, tables::Activity};
@@ -14,6 +15,7 @@ use users::{UserFollower, Users};
 
 mod answer;
 mod delta;
+mod device_lists;
 mod fields;
 mod filter;
 mod members;
@@ -24,10 +26,12 @@ mod sessions;
 mod state;
 mod summary;
 mod timeline;
+mod to_device;
 mod unread;
 mod write;
 
 pub use answer::Body;
+pub use device_lists::DeviceLists;
 pub use filter::Filter;
 pub use poll::SyncRequest;
 pub use presence::{Presence, PresenceError, PresenceOptions, Status};
@@ -35,6 +39,7 @@ pub use presence::{Presence, PresenceError, PresenceOptions, Status};
 use crate::{
     session::{Held, Kind, Session},
     sessions::Sessions,
+    to_device::EncryptionNews,
 };
 
 /// Bounds.
@@ -69,6 +74,7 @@ struct Inner {
     rooms: Rooms,
     users: Users,
     typing: Typing,
+    encryption: Encryption,
     host: Host,
     shutdown: Shutdown,
     options: Options,
@@ -82,6 +88,7 @@ impl Engine {
         rooms: Rooms,
         users: Users,
         typing: Typing,
+        encryption: Encryption,
         host: Host,
         shutdown: Shutdown,
         options: Options,
@@ -97,6 +104,7 @@ impl Engine {
             rooms,
             users,
             typing,
+            encryption,
             host,
             shutdown,
             options,
@@ -115,6 +123,15 @@ impl Engine {
         (self.0.sessions.clone(), self.0.sessions.clone())
     }
 
+    /// What must hear of changed keys and of messages to devices.
+    pub fn encryption_follower(&self) -> Arc<dyn encryption::Follower> {
+        Arc::new(EncryptionNews {
+            sessions: Arc::clone(&self.0.sessions),
+            rooms: self.0.rooms.clone(),
+            host: self.0.host.clone(),
+        })
+    }
+
     /// Reads a `since` token. One of another database is taken for none: the client starts over.
     ///
     /// # Errors
@@ -125,6 +142,11 @@ impl Engine {
             Err(TokenError::OtherInstance) => Ok(None),
             Err(error @ TokenError::Malformed) => Err(error),
         }
+    }
+
+    /// How far the client of a `since` token has its device's messages, if that is behind the rest.
+    pub fn since_inbox(&self, token: &str) -> Option<Pos> {
+        Token::inbox(token)
     }
 
     pub(crate) fn store(&self) -> &Store {

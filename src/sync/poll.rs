@@ -19,6 +19,8 @@ pub struct SyncRequest {
     pub device_id: OwnedDeviceId,
     /// Where the last answer ended; `None` for a first sync.
     pub since: Option<Pos>,
+    /// How far the device has its messages: [`Engine::since_inbox`], else as `since`.
+    pub inbox: Pos,
     /// What is wanted.
     pub filter: Arc<Filter>,
     /// The whole state of every joined room, changed or not.
@@ -52,6 +54,7 @@ impl Engine {
             let upto = self.store().visible();
             // A token from the future is none of ours, or one from before a crash that lost nothing we told.
             request.since = request.since.map(|since| since.min(upto));
+            request.inbox = request.inbox.min(upto);
 
             let mut answer = Answer::begin(self, &held, &request, upto).await?;
             let first = answer.first().await?;

@@ -13,7 +13,7 @@ use ruma::{OwnedUserId, push::Ruleset};
 use store::{Pos, RoomNid, UserNid, rows::Membership};
 use tokio::sync::{Notify, OnceCell};
 
-use crate::{members::Told, unread::Profile};
+use crate::{members::Told, to_device::InboxMarks, unread::Profile};
 
 /// A user whose clients sync.
 pub(crate) struct Session {
@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) account_data: Pos,
     /// Users whose presence has changed, and when.
     pub(crate) presence: HashMap<UserNid, Pos>,
+    /// By device; one whose inbox was not looked into is left out.
+    pub(crate) inboxes: HashMap<String, InboxMarks>,
     /// By device, the members that its client was told of.
     pub(crate) told: HashMap<String, Told>,
     /// Whom the user ignores, as of the account data at this position.

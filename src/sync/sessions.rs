@@ -263,6 +263,7 @@ impl UserFollower for Sessions {
             UserNews::LoggedOut { device_id } | UserNews::DeviceRemoved { device_id } => {
                 session.publish(pos, |state| {
                     state.told.remove(device_id.as_str());
+                    state.inboxes.remove(device_id.as_str());
                     false
                 });
             }

@@ -37,12 +37,17 @@ pub async fn sync(
             .since(token)
             .map_err(|error| StandardError::invalid_param(format!("`since` is {error}.")))?,
     };
+    let inbox = since.map(|since| {
+        let token = request.since.as_deref().unwrap_or_default();
+        engine.since_inbox(token).unwrap_or(since).min(since)
+    });
     let filter = Arc::new(filter(&users, &session, request.filter).await?);
     let request = SyncRequest {
         user: session.user,
         user_id: session.user_id,
         device_id: session.device_id,
         since,
+        inbox: inbox.unwrap_or_default(),
         filter,
         full_state: request.full_state,
         use_state_after: request.use_state_after,
