@@ -1,6 +1,7 @@
 //! [Modules](https://spec.matrix.org/v1.19/client-server-api/#modules).
 
 mod account_data;
+mod content_repo;
 mod device_management;
 mod event_context;
 mod presence;
