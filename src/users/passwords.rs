@@ -6,11 +6,15 @@ use std::sync::{
 };
 
 use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher, PasswordVerifier},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{
+        self,
+        phc::{Output, ParamsString, PasswordHash, Salt},
+    },
 };
 use config::Passwords as PasswordOptions;
 use host::Host;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::{OptionsError, PasswordError};
@@ -21,6 +25,10 @@ const MAX_PASSWORD_BYTES: usize = 512;
 const WAITING_PER_WORKER: usize = 64;
 /// As RFC 9106 recommends.
 const SALT_BYTES: usize = 16;
+const HASH_BYTES: usize = 32;
+
+/// What one hash is computed in: 19 MiB by default. A buffer anew for each would end as a hole in the heap of each thread.
+type Memory = Vec<Block>;
 
 pub(crate) struct Passwords {
     host: Host,
@@ -29,6 +37,8 @@ pub(crate) struct Passwords {
     /// takes equally long whether the user exists or not.
     dummy: Arc<str>,
     workers: Arc<Semaphore>,
+    /// One for each worker that ever worked.
+    memories: Arc<Mutex<Vec<Memory>>>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
     min_characters: usize,
@@ -48,6 +58,8 @@ impl Passwords {
             &params,
             &host.random_bytes::<32>(),
             &host.random_bytes::<SALT_BYTES>(),
+            // Given back at once: a server at rest has no use for it.
+            &mut Memory::new(),
         )
         .map_err(|error| OptionsError::Passwords(error.to_string()))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -61,6 +73,7 @@ impl Passwords {
             params,
             dummy: dummy.into(),
             workers: Arc::new(Semaphore::new(workers)),
+            memories: Arc::default(),
             waiting: Arc::default(),
             most_waiting: workers.saturating_mul(WAITING_PER_WORKER),
             min_characters: options.min_length,
@@ -82,8 +95,9 @@ impl Passwords {
         check_length(password)?;
         let (password, params) = (password.to_owned(), self.params.clone());
         let salt = self.host.random_bytes::<SALT_BYTES>();
-        self.work(move || hash(&params, password.as_bytes(), &salt))
+        self.work(move |memory| hash(&params, password.as_bytes(), &salt, memory))
             .await?
+            .map_err(|_| PasswordError::Failed)
     }
 
     /// Whether `password` is the one that `kept` was made of. `None` is never right, after equal work.
@@ -98,39 +112,82 @@ impl Passwords {
         let password = password.to_owned();
         // The cost in `kept` counts, not the one in the options: it may have been raised since.
         let right = self
-            .work(move || {
-                Argon2::default()
-                    .verify_password(password.as_bytes(), &*kept)
-                    .is_ok()
-            })
+            .work(move |memory| verify(&kept, password.as_bytes(), memory).unwrap_or(false))
             .await?;
         Ok(known && right)
     }
 
     async fn work<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
         let waiting = Waiting::enter(&self.waiting, self.most_waiting)?;
         let permit = Arc::clone(&self.workers)
             .acquire_owned()
             .await
             .map_err(|_| PasswordError::Busy)?;
+        let memories = Arc::clone(&self.memories);
         let done = tokio::task::spawn_blocking(move || {
             // Moved in: a caller who hangs up does not free a worker that still works.
             let _busy = (permit, waiting);
-            work()
+            let mut memory = memories.lock().pop().unwrap_or_default();
+            let done = work(&mut memory);
+            memories.lock().push(memory);
+            done
         });
         done.await.map_err(|_| PasswordError::Failed)
     }
 }
 
-fn hash(params: &Params, password: &[u8], salt: &[u8]) -> Result<String, PasswordError> {
+fn hash(
+    params: &Params,
+    password: &[u8],
+    salt: &[u8],
+    memory: &mut Memory,
+) -> password_hash::Result<String> {
+    let mut output = [0; HASH_BYTES];
+    compute(params, password, salt, &mut output, memory)?;
+    let kept = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(params)?,
+        salt: Some(Salt::new(salt)?),
+        hash: Some(Output::new(&output)?),
+    };
+    Ok(kept.to_string())
+}
+
+/// Whether `kept` was made of `password`; an error if it is no hash of ours.
+fn verify(kept: &str, password: &[u8], memory: &mut Memory) -> password_hash::Result<bool> {
+    let kept = PasswordHash::new(kept)?;
+    let (Some(salt), Some(expected)) = (kept.salt, kept.hash) else {
+        return Ok(false);
+    };
+    if kept.algorithm != Algorithm::Argon2id.ident() {
+        return Ok(false);
+    }
+    let mut output = vec![0; expected.len()];
+    compute(
+        &Params::try_from(&kept)?,
+        password,
+        salt.as_ref(),
+        &mut output,
+        memory,
+    )?;
+    // Outputs compare in constant time.
+    Ok(Output::new(&output)? == expected)
+}
+
+fn compute(
+    params: &Params,
+    password: &[u8],
+    salt: &[u8],
+    output: &mut [u8],
+    memory: &mut Memory,
+) -> password_hash::Result<()> {
+    memory.resize(params.block_count(), Block::new());
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-    let hash = argon2
-        .hash_password_with_salt(password, salt)
-        .map_err(|_| PasswordError::Failed)?;
-    Ok(hash.to_string())
+    Ok(argon2.hash_password_into_with_memory(password, salt, output, memory)?)
 }
 
 fn check_length(password: &str) -> Result<(), PasswordError> {
