@@ -241,7 +241,7 @@ impl Encryption {
             let rows = self
                 .0
                 .store
-                .scan::<Inbox>(range.reverse().limit(PAGE))
+                .scan::<Inbox>(range.reverse().limit(PAGE.min(MAX_WAITING - counted)))
                 .await?;
             let Some(((_, _, oldest), _)) = rows.last() else {
                 return Ok(());
