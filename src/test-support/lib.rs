@@ -58,7 +58,7 @@ impl TestServer {
         config.passwords.memory_kib = 8;
         config.passwords.iterations = 1;
         let files = TempDir::new().expect("a temporary directory");
-        config.data_dir = files.path().to_owned();
+        files.path().clone_into(&mut config.data_dir);
         change(&mut config);
         Self::start(
             config,

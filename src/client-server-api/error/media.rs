@@ -13,12 +13,13 @@ impl From<UploadError> for Error {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::TooLarge { .. } => StandardError::too_large(error.to_string()).into(),
-            UploadError::Quota => StandardError::forbidden(error.to_string()).into(),
+            UploadError::Quota | UploadError::NotOwner => {
+                StandardError::forbidden(error.to_string()).into()
+            }
             UploadError::TooManyPending { retry_after_ms } => {
                 StandardError::limit_exceeded(retry_after_ms).into()
             }
             UploadError::NotFound => StandardError::not_found("Unknown media ID.").into(),
-            UploadError::NotOwner => StandardError::forbidden(error.to_string()).into(),
             UploadError::Exists => {
                 StandardError::new(Errcode::CannotOverwriteMedia, error.to_string()).into()
             }

@@ -12,14 +12,17 @@ async fn upload(client: &Client, query: &str, headers: &[(&str, &str)], bytes: &
     let path = format!("/_matrix/media/v3/upload{query}");
     let body = Body::from(bytes.to_vec());
     let reply = client.send_with(Method::POST, &path, headers, body).await;
-    let uri = reply.ok()["content_uri"].as_str().unwrap().to_owned();
+    let uri = reply.ok()["content_uri"]
+        .as_str()
+        .expect("a URI")
+        .to_owned();
     assert!(uri.starts_with("mxc://localhost/"), "{uri}");
     uri
 }
 
 /// `localhost/id` of `mxc://localhost/id`.
 fn id(uri: &str) -> &str {
-    uri.strip_prefix("mxc://").unwrap()
+    uri.strip_prefix("mxc://").expect("an mxc URI")
 }
 
 async fn download(client: &Client, uri: &str, headers: &[(&str, &str)]) -> Reply {
@@ -38,7 +41,7 @@ fn header<'a>(reply: &'a Reply, name: &str) -> &'a str {
     reply
         .headers
         .get(name)
-        .map_or("", |value| value.to_str().unwrap())
+        .map_or("", |value| value.to_str().expect("a text"))
 }
 
 #[tokio::test]
@@ -327,11 +330,13 @@ async fn web() -> (String, std::sync::Arc<std::sync::atomic::AtomicU32>) {
             get(async || ([("content-type", "image/png")], PNG)),
         )
         .route("/plain", get(async || "text"));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a socket");
+    let address = listener.local_addr().expect("a socket");
     host::Host::system().spawn("web", async move {
         loop {
-            let (stream, _) = listener.accept().await.unwrap();
+            let (stream, _) = listener.accept().await.expect("a socket");
             let service = hyper_util::service::TowerToHyperService::new(router.clone());
             let serving = hyper::server::conn::http1::Builder::new()
                 .serve_connection(hyper_util::rt::TokioIo::new(stream), service);
