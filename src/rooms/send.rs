@@ -93,7 +93,7 @@ impl Rooms {
     ) -> Result<OwnedEventId, RoomError> {
         let room = self.room_to_send(room_id).await?;
         if event_type == "m.room.canonical_alias" {
-            self.check_canonical_alias(&room, content).await?;
+            self.check_canonical_alias(&room, content, None).await?;
         }
         if event_type == "m.room.member" {
             return self.set_member(&room, sender, state_key, content).await;
