@@ -163,7 +163,7 @@ impl Rooms {
         self.aliases_of(room.nid).await
     }
 
-    /// Checks the aliases that an `m.room.canonical_alias` newly names.
+    /// Checks the aliases that an `m.room.canonical_alias` newly names; `fresh` is one that the same commit makes.
     ///
     /// [spec](https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey)
     ///
@@ -173,12 +173,14 @@ impl Rooms {
         &self,
         room: &Room,
         content: &RawValue,
+        fresh: Option<&RoomAliasId>,
     ) -> Result<(), RoomError> {
         let wanted = CanonicalAlias::parse(content)?;
         let current = self.state_event(room.nid, CANONICAL_ALIAS, "").await?;
         let current = current
             .and_then(|event| serde_json::from_str::<Map<String, Value>>(event.content()).ok());
-        let known = current.as_ref().map(named).unwrap_or_default();
+        let mut known = current.as_ref().map(named).unwrap_or_default();
+        known.extend(fresh.map(RoomAliasId::as_str));
         let mut new: Vec<_> = wanted
             .named()
             .filter(|alias| !known.contains(&alias.as_str()))

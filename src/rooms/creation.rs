@@ -285,6 +285,11 @@ impl Rooms {
             }
         }
         for initial in &creation.initial_state {
+            if initial.event_type == "m.room.canonical_alias" {
+                let room = append.room();
+                self.check_canonical_alias(room, &initial.content, alias)
+                    .await?;
+            }
             let overridden = initial.state_key.is_empty()
                 && ((initial.event_type == "m.room.name" && creation.name.is_some())
                     || (initial.event_type == "m.room.topic" && creation.topic.is_some()));

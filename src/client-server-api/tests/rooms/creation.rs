@@ -356,6 +356,16 @@ async fn an_alias_belongs_to_the_first_who_asks() {
     let joined = alice.get("/_matrix/client/v3/joined_rooms").await.ok();
     assert_eq!(joined["joined_rooms"].as_array().unwrap().len(), 2);
 
+    // The first state can name no other alias either.
+    let named = |canonical: &str| {
+        let content = json!({ "alias": canonical });
+        let state = json!({ "type": "m.room.canonical_alias", "content": content });
+        json!({ "room_alias_name": "mine", "initial_state": [state] })
+    };
+    let other = alice.post(CREATE_ROOM, named("#nerves:localhost")).await;
+    other.is(400, "M_BAD_ALIAS");
+    create(&alice, named("#mine:localhost")).await;
+
     for malformed in ["", "a:b", "a b", "a\u{0}b", &"x".repeat(250)] {
         let answer = alice
             .post(CREATE_ROOM, json!({ "room_alias_name": malformed }))
