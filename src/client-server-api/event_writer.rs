@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
-use ::rooms::{ClientView, Event, Visibility, write_json_str};
+use ::rooms::{Bundles, ClientView, Event, Reader, Rooms, Visibility, write_json_str};
 use host::Host;
 use http_layer::JsonBytes;
 use ruma::RoomId;
+use users::Users;
+
+use crate::Error;
 
 /// One reader's answer, being written: a JSON object.
 pub(crate) struct EventWriter<'a> {
@@ -18,6 +21,8 @@ pub(crate) struct EventWriter<'a> {
     now_ms: u64,
     /// Set to tell the reader's own membership with each event.
     visibility: Option<&'a Visibility>,
+    /// What is told with the events about those that relate to them.
+    bundles: Bundles,
 }
 
 impl<'a> EventWriter<'a> {
@@ -28,6 +33,7 @@ impl<'a> EventWriter<'a> {
             room_id,
             now_ms: host.now_ms(),
             visibility: None,
+            bundles: Bundles::default(),
         }
     }
 
@@ -37,10 +43,42 @@ impl<'a> EventWriter<'a> {
         self
     }
 
+    /// Tells `unsigned.m.relations` with these events of one room, as far as the reader may see it.
+    ///
+    /// [spec](https://spec.matrix.org/v1.19/client-server-api/#aggregations-of-child-events)
+    pub(crate) async fn with_relations(
+        mut self,
+        rooms: &Rooms,
+        users: &Users,
+        events: &[Arc<Event>],
+    ) -> Result<Self, Error> {
+        let ignored = users.ignored_users(self.reader.user).await?;
+        let reader = Reader {
+            user_id: &self.reader.user_id,
+            visibility: self.visibility,
+            ignored: &ignored,
+            upto: rooms.store().visible(),
+        };
+        self.bundles.extend(rooms.bundles(&reader, events).await?);
+        Ok(self)
+    }
+
+    /// A member that is a number.
+    pub(crate) fn number(&mut self, name: &str, value: u64) {
+        self.name(name);
+        self.out.extend_from_slice(value.to_string().as_bytes());
+    }
+
     /// A member that is a text.
     pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         write_json_str(&mut self.out, value);
+    }
+
+    /// A member that is JSON.
+    pub(crate) fn raw(&mut self, name: &str, value: &[u8]) {
+        self.name(name);
+        self.out.extend_from_slice(value);
     }
 
     /// A member that is an event.
@@ -102,6 +140,7 @@ impl<'a> EventWriter<'a> {
             membership: self
                 .visibility
                 .map(|visibility| visibility.membership_word_at(event.pos)),
+            bundles: Some(&self.bundles),
         };
         event.write_client(&mut self.out, &view);
     }

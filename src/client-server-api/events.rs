@@ -2,5 +2,6 @@
 
 pub mod getting_events;
 pub mod redactions;
+pub mod relationships;
 pub mod sending_events;
 pub mod syncing;

@@ -84,6 +84,22 @@ impl<S: Send + Sync> FromRequestParts<S> for FirstOfPath {
     }
 }
 
+/// The last variable of the path, as the client spells it: the event type of `/relations`.
+#[derive(Clone, Debug)]
+pub struct LastOfPath(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastOfPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| StandardError::invalid_param("The path is not valid UTF-8."))?;
+        let last = params.iter().last().map(|(_, value)| value.to_owned());
+        Ok(Self(last.ok_or_else(StandardError::unrecognized)?))
+    }
+}
+
 /// The token in the header, or in the query, which is deprecated and still used.
 fn access_token(parts: &Parts) -> Option<String> {
     if let Some(value) = parts.headers.get(header::AUTHORIZATION) {

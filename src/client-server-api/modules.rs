@@ -13,4 +13,5 @@ pub mod room_upgrades;
 pub mod send_to_device;
 pub mod tags;
 pub mod third_party_invites;
+pub mod threading;
 pub mod typing_notifications;

@@ -15,8 +15,8 @@ use store::{
     Batch, CorruptRow, Pos, Rsn, StateKeyNid, UserNid,
     codec::Tail,
     rows::{
-        Cause, EventRow, MemberRow, Membership, MembershipLogRow, RoomHeadRow, StateChangeRow,
-        StateRef, StateRow, TimelineRow, UserRoomRow,
+        Cause, EventRow, MemberRow, Membership, MembershipLogRow, RelationRow, RoomHeadRow,
+        StateChangeRow, StateRef, StateRow, TimelineRow, UserRoomRow,
     },
     tables::{
         Activity, CurrentState, EventIds, Events, Highlights, Log, Members, MembershipLog,
@@ -28,6 +28,7 @@ use crate::{
     Event, MemberChange, Previous, RoomError, Rooms,
     event::event_key,
     notify::{self, Class},
+    relations::Annotation,
     room::{Current, Room, StateSlot, TransactionKey, Writer, slot, state_key_name},
 };
 
@@ -102,6 +103,7 @@ pub(crate) struct Ahead {
     head: RoomHeadRow,
     forward_extremities: Vec<Reference>,
     state: HashMap<StateSlot, Current>,
+    annotations: Vec<Annotation>,
 }
 
 /// Appends to one room, on behalf of whoever holds the room's writer.
@@ -175,6 +177,9 @@ impl Writer {
             current.pos = assigned(current.pos, first);
             self.set_current(slot, current);
         }
+        let annotations = ahead.annotations.into_iter();
+        self.annotations
+            .extend(annotations.map(|annotation| (annotation, self.head.last_pos)));
     }
 }
 
@@ -195,6 +200,7 @@ impl<'a> Append<'a> {
             head: writer.head.clone(),
             forward_extremities: writer.forward_extremities.clone(),
             state: HashMap::new(),
+            annotations: Vec::new(),
         };
         Self {
             rooms,
@@ -317,6 +323,23 @@ impl<'a> Append<'a> {
         self.stage(composed, new.transaction).await
     }
 
+    /// As [`Append::append`], for what a client sends: refuses relations that clients must not make.
+    ///
+    /// # Errors
+    /// [`RoomError::DuplicateAnnotation`], [`RoomError::BadRelation`]
+    pub(crate) async fn append_checked(
+        &mut self,
+        new: NewEvent<'_>,
+    ) -> Result<OwnedEventId, RoomError> {
+        let annotation = self
+            .rooms
+            .check_relation(self.room.nid, self.writer, &new)
+            .await?;
+        let event_id = self.append(new).await?;
+        self.ahead.annotations.extend(annotation);
+        Ok(event_id)
+    }
+
     /// Puts an authorised event's rows into the commit.
     async fn stage(
         &mut self,
@@ -337,7 +360,7 @@ impl<'a> Append<'a> {
         head.notifying += u32::from(class.notifies);
         head.highlighting += u32::from(class.highlights_all);
         let flags = u8::from(pdu.state_key.as_deref().is_some()) * TimelineRow::STATE
-            + u8::from(class.threaded) * TimelineRow::THREADED
+            + u8::from(class.is_threaded()) * TimelineRow::THREADED
             + u8::from(class.notifies) * TimelineRow::NOTIFIES;
         let timeline = TimelineRow {
             rsn,
@@ -352,6 +375,16 @@ impl<'a> Append<'a> {
         head.forward_extremities = vec![rsn];
         self.ahead.forward_extremities = vec![pdu.reference()];
         self.stage_highlights(&class, pos).await?;
+        if let Some(relation) = &class.relation {
+            self.rooms
+                .write_relation(
+                    &mut self.commit.batch,
+                    (nid, pos),
+                    relation,
+                    RelationRow { rsn, sender },
+                )
+                .await?;
+        }
 
         let row = EventRow {
             pos,
@@ -576,14 +609,16 @@ impl<'a> Append<'a> {
         self.commit
             .batch
             .put::<Events>(&(self.room.nid, target.rsn), &row);
-        let mentions = notify::classify(
+        let class = notify::classify(
             &target.event_type,
             target.is_state(),
             target.content(),
             || false,
-        )
-        .mentions;
-        for user_id in &mentions {
+        );
+        if let Some(relation) = &class.relation {
+            Rooms::delete_relation(&mut self.commit.batch, target, relation);
+        }
+        for user_id in &class.mentions {
             if let Some(user) = self
                 .rooms
                 .store()

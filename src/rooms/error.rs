@@ -41,6 +41,12 @@ pub enum RoomError {
     /// The canonical alias names an alias that does not point to the room (`M_BAD_ALIAS`).
     #[error("{0}")]
     BadAlias(String),
+    /// The sender has annotated the event in the same way before (`M_DUPLICATE_ANNOTATION`).
+    #[error("you have annotated the event in this way already")]
+    DuplicateAnnotation,
+    /// The event cannot relate to the other in this way.
+    #[error("{0}")]
+    BadRelation(&'static str),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),

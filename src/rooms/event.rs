@@ -14,6 +14,8 @@ use store::{
     rows::{EventRow, StateRef},
 };
 
+use crate::{Bundles, aggregations::Bundle};
+
 /// One event of a room.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -74,6 +76,8 @@ pub struct ClientView<'a> {
     pub device: Option<&'a str>,
     /// `unsigned.membership`: the reader's membership at the event.
     pub membership: Option<&'a str>,
+    /// `unsigned.m.relations`: what is told about the events that relate to those written.
+    pub bundles: Option<&'a Bundles>,
 }
 
 #[derive(Deserialize)]
@@ -194,6 +198,22 @@ impl Event {
 
     /// Appends the event in the format of the client-server API, with whatever `unsigned` knows.
     pub fn write_client(&self, out: &mut Vec<u8>, view: &ClientView<'_>) {
+        let bundle = view.bundles.and_then(|bundles| bundles.of(self));
+        self.write_with(out, view, bundle);
+    }
+
+    /// The same with this in `m.relations`.
+    pub(crate) fn write_with(
+        &self,
+        out: &mut Vec<u8>,
+        view: &ClientView<'_>,
+        bundle: Option<&Bundle>,
+    ) {
+        let relations = bundle.map(|bundle| {
+            let mut json = Vec::with_capacity(512);
+            bundle.write(&mut json, view);
+            json
+        });
         let redacted_because = self.redacted_because.as_ref().map(|because| {
             let mut json = Vec::with_capacity(512);
             because.write_client(
@@ -201,6 +221,7 @@ impl Event {
                 &ClientView {
                     device: None,
                     membership: None,
+                    bundles: None,
                     ..*view
                 },
             );
@@ -218,7 +239,7 @@ impl Event {
             prev_content: previous.map(|previous| &*previous.content),
             prev_sender: previous.map(|previous| previous.sender.as_str()),
             redacted_because: redacted_because.as_deref(),
-            relations: None,
+            relations: relations.as_deref(),
         };
         write_client_event(
             out,

@@ -4,6 +4,9 @@
 
 use ruma::OwnedUserId;
 use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::relations::{Kind, Relation};
 
 /// What the predefined rules say of an event, for every member but its sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,21 +17,31 @@ pub(crate) struct Class {
     pub(crate) highlights_all: bool,
     /// It adds to these users' `highlight_count`, and to their `notification_count` whether or not it notifies the others.
     pub(crate) mentions: Vec<OwnedUserId>,
-    /// It is in a thread.
-    pub(crate) threaded: bool,
+    /// It relates to another event.
+    pub(crate) relation: Option<Relation>,
 }
 
 /// How many users one event can mention; beyond that the rest is not highlighted. Synapse has no bound; ten lines of
 /// names are a list, not a mention.
 const MAX_MENTIONS: usize = 100;
 
+impl Class {
+    /// It is in a thread.
+    pub(crate) fn is_threaded(&self) -> bool {
+        self.relation
+            .as_ref()
+            .is_some_and(|relation| relation.kind() == Kind::Thread)
+    }
+}
+
 #[derive(Deserialize, Default)]
-struct Content {
-    msgtype: Option<String>,
-    #[serde(rename = "m.mentions")]
-    mentions: Option<Mentions>,
-    #[serde(rename = "m.relates_to")]
-    relates_to: Option<RelatesTo>,
+struct Content<'a> {
+    #[serde(borrow)]
+    msgtype: Option<&'a RawValue>,
+    #[serde(borrow, rename = "m.mentions")]
+    mentions: Option<&'a RawValue>,
+    #[serde(borrow, rename = "m.relates_to")]
+    relates_to: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -39,11 +52,6 @@ struct Mentions {
     room: bool,
 }
 
-#[derive(Deserialize, Default)]
-struct RelatesTo {
-    rel_type: Option<String>,
-}
-
 /// Classifies an event. `may_notify_room` tells whether the sender's power level reaches `notifications.room`.
 pub(crate) fn classify(
     event_type: &str,
@@ -52,20 +60,25 @@ pub(crate) fn classify(
     may_notify_room: impl FnOnce() -> bool,
 ) -> Class {
     // Content of another shape than expected matches no rule that looks into it.
-    let content: Content = serde_json::from_str(content).unwrap_or_default();
-    let rel_type = content.relates_to.and_then(|relation| relation.rel_type);
-    let threaded = rel_type.as_deref() == Some("m.thread");
+    let content: Content<'_> = serde_json::from_str(content).unwrap_or_default();
+    let relation = content.relates_to.and_then(Relation::parse);
+    let is_edit = relation
+        .as_ref()
+        .is_some_and(|relation| relation.kind() == Kind::Replace);
     let mut class = Class {
-        threaded,
+        relation,
         ..Class::default()
     };
-    let is_notice = content.msgtype.as_deref() == Some("m.notice");
-    let is_edit = rel_type.as_deref() == Some("m.replace");
+    let is_notice = content
+        .msgtype
+        .is_some_and(|msgtype| msgtype.get() == r#""m.notice""#);
     // `.m.rule.suppress_notices`, `.m.rule.member_event`: above the mention rules.
     if is_notice || event_type == "m.room.member" {
         return class;
     }
-    if let Some(mentions) = content.mentions {
+    let mentions = content.mentions.map(|raw| serde_json::from_str(raw.get()));
+    if let Some(Ok(mentions)) = mentions {
+        let mentions: Mentions = mentions;
         class.mentions = mentions
             .user_ids
             .iter()

@@ -15,7 +15,7 @@ use store::{
     tables::{CurrentState, Events, RoomHeads},
 };
 
-use crate::{Event, RoomError};
+use crate::{Event, RoomError, relations::Annotation};
 
 /// How many of the latest events a room keeps at hand for waiting clients (DESIGN §5).
 const RECENT_EVENTS: usize = 32;
@@ -51,6 +51,8 @@ pub(crate) struct Writer {
     state: HashMap<StateSlot, Option<Current>>,
     /// Transactions that are queued and perhaps not yet on disk.
     pub(crate) transactions: HashMap<TransactionKey, (OwnedEventId, Pos)>,
+    /// Annotations that are queued and perhaps not yet on disk.
+    pub(crate) annotations: HashMap<Annotation, Pos>,
 }
 
 /// User, device, and scope with transaction id: the key of `Transactions`.
@@ -199,6 +201,7 @@ impl Writer {
             forward_extremities,
             state: HashMap::new(),
             transactions: HashMap::new(),
+            annotations: HashMap::new(),
         }
     }
 

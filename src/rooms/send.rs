@@ -75,7 +75,7 @@ impl Rooms {
         let key = self
             .transaction_key("send", &room, sender, event_type, transaction)
             .await?;
-        self.write(&room, key, async |append| append.append(new).await)
+        self.write(&room, key, async |append| append.append_checked(new).await)
             .await
     }
 

@@ -5,14 +5,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ruma::{EventId, OwnedEventId, events::room::power_levels::RoomPowerLevels};
-use serde::Deserialize;
 use store::{
     Pos, RoomNid, Scan, UserNid,
     rows::TimelineRow,
     tables::{Highlights, ReadUpTo, Receipts, Timeline},
 };
 
-use crate::{Event, RoomError, Rooms};
+use crate::{Event, RoomError, Rooms, relations::Kind};
 
 /// What is unread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -238,17 +237,6 @@ fn is_read(receipts: &[(String, Pos)], root: &EventId, pos: Pos) -> bool {
 
 /// The root of the thread that an event is in.
 fn thread_root(event: &Event) -> Option<OwnedEventId> {
-    #[derive(Deserialize)]
-    struct Content {
-        #[serde(rename = "m.relates_to")]
-        relates_to: Relation,
-    }
-    #[derive(Deserialize)]
-    struct Relation {
-        rel_type: String,
-        event_id: String,
-    }
-    let content: Content = serde_json::from_str(event.content()).ok()?;
-    let Relation { rel_type, event_id } = content.relates_to;
-    (rel_type == "m.thread").then(|| EventId::parse(event_id).ok())?
+    let relation = event.relation()?;
+    (relation.kind() == Kind::Thread).then_some(relation.event_id)
 }

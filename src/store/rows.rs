@@ -426,6 +426,31 @@ impl Decode for RoomHeadRow {
     }
 }
 
+/// An event that relates to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelationRow {
+    /// The event.
+    pub rsn: Rsn,
+    /// Who sent it.
+    pub sender: UserNid,
+}
+
+impl Encode for RelationRow {
+    fn encode(&self, to: &mut Encoder) {
+        self.rsn.encode(to);
+        self.sender.encode(to);
+    }
+}
+
+impl Decode for RelationRow {
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, CorruptRow> {
+        Ok(Self {
+            rsn: Rsn::decode(from)?,
+            sender: UserNid::decode(from)?,
+        })
+    }
+}
+
 /// One piece of account data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountDataRow {

@@ -11,7 +11,7 @@ use crate::{
     codec::{Decode, Decoder, Encode, Encoder, Tail},
     rows::{
         AccountDataRow, EventRow, MemberRow, MembershipLogRow, OneTimeKeyRow, ReceiptRow,
-        RoomHeadRow, StateChangeRow, StateRow, TimelineRow, UserRoomRow,
+        RelationRow, RoomHeadRow, StateChangeRow, StateRow, TimelineRow, UserRoomRow,
     },
 };
 
@@ -134,6 +134,14 @@ tables! {
     Log in Timeline 2: Pos => (RoomNid, Rsn);
     /// Room → position of its latest change of any kind that sync tells (events, receipts).
     Activity in Timeline 3: RoomNid => Pos;
+    /// Events that relate to another: room, the other's event id (whether or not it is known here), kind of relation
+    /// (`rooms/relations.rs`), position → the event. Written with it, deleted by its redaction.
+    Relations in Timeline 4: (RoomNid, String, u8, Pos) => RelationRow;
+    /// Room and position: an event that others replace, reference or continue as a thread, so that readers look for
+    /// `Relations` of these alone. Written with the others; stays when they are redacted.
+    Parents in Timeline 5: (RoomNid, Pos) => ();
+    /// Room and position of an event in a thread → the thread's root. Written with it, deleted by its redaction.
+    Threads in Timeline 6: (RoomNid, Pos) => Rsn;
 
     // ---- state ------------------------------------------------------------------------------------------
     /// The room's current state: `C(room, key)` of the design. Written with each state event.

@@ -11,9 +11,8 @@ use std::{
 use bytes::Bytes;
 use encryption::InboxPage;
 use futures_util::{Stream, stream};
-use rooms::{ClientView, Event, Receipt, RoomUnread, Rooms, Token, Unread};
+use rooms::{Bundles, ClientView, Event, Reader, Receipt, RoomUnread, Rooms, Token, Unread};
 use ruma::OwnedUserId;
-use serde::Deserialize;
 use store::{
     Pos, RoomNid, Rsn, Scan, UserNid,
     rows::{Membership, MembershipLogRow},
@@ -28,6 +27,7 @@ use crate::{
     filter::Format,
     session::{Entry, Held},
     summary::Summary,
+    timeline::Timeline,
     to_device::{write_counts, write_inbox, write_lists},
     write::{Members, basic_event, events, list},
 };
@@ -90,13 +90,20 @@ impl Context {
         &self.request.filter
     }
 
-    fn write_event(&self, out: &mut Vec<u8>, event: &Event, membership: Option<&str>) {
+    fn write_event(
+        &self,
+        out: &mut Vec<u8>,
+        event: &Event,
+        membership: Option<&str>,
+        bundles: &Bundles,
+    ) {
         let own = event.sender == self.request.user_id;
         let view = ClientView {
             room_id: None,
             now_ms: self.now_ms,
             device: own.then(|| self.request.device_id.as_str()),
             membership,
+            bundles: Some(bundles),
         };
         match &self.filter().format {
             Format::Client => event.write_client(out, &view),
@@ -113,6 +120,22 @@ impl Context {
                 out.push(b'}');
             }
         }
+    }
+}
+
+impl Context {
+    /// What relates to the events of a timeline, where the client may not have got it one by one.
+    async fn bundles(&self, place: &Place, timeline: &Timeline) -> Result<Bundles, SyncError> {
+        if !timeline.limited && place.since.is_some() {
+            return Ok(Bundles::default());
+        }
+        let reader = Reader {
+            user_id: &self.request.user_id,
+            visibility: timeline.visibility.as_ref(),
+            ignored: &self.ignored,
+            upto: self.upto,
+        };
+        Ok(self.rooms().bundles(&reader, &timeline.events).await?)
     }
 }
 
@@ -365,6 +388,7 @@ impl Answer {
             account_data,
             unread,
         } = delta;
+        let bundles = context.bundles(place, &timeline).await?;
         let mut room = Members::open(out);
         if let Some(summary) = summary {
             write_summary(room.name("summary"), &summary);
@@ -392,7 +416,7 @@ impl Answer {
                 } else {
                     membership(event.pos)
                 };
-                context.write_event(out, event, Some(word));
+                context.write_event(out, event, Some(word), &bundles);
             });
             out.push(b']');
             object.boolean("limited", timeline.limited);
@@ -426,7 +450,7 @@ impl Answer {
                         out.push(b',');
                     }
                     first = false;
-                    self.context.write_event(out, &event, None);
+                    self.context.write_event(out, &event, None, Bundles::none());
                 }
             }
         }
@@ -533,10 +557,6 @@ async fn ignored_users(
     session: &Held,
     user: UserNid,
 ) -> Result<Arc<HashSet<OwnedUserId>>, SyncError> {
-    #[derive(Deserialize)]
-    struct Content {
-        ignored_users: HashMap<String, serde::de::IgnoredAny>,
-    }
     let now = {
         let state = session.lock();
         if let Some((of, ignored)) = &state.ignored
@@ -546,20 +566,7 @@ async fn ignored_users(
         }
         state.account_data
     };
-    let content = engine
-        .0
-        .users
-        .account_data(user, None, "m.ignored_user_list")
-        .await?;
-    let content = content.and_then(|content| serde_json::from_slice::<Content>(&content).ok());
-    let names = content
-        .into_iter()
-        .flat_map(|content| content.ignored_users.into_keys());
-    let ignored = Arc::new(
-        names
-            .filter_map(|name| OwnedUserId::try_from(name).ok())
-            .collect(),
-    );
+    let ignored = Arc::new(engine.0.users.ignored_users(user).await?);
     session.lock().ignored = Some((now, Arc::clone(&ignored)));
     Ok(ignored)
 }

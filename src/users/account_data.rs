@@ -1,7 +1,11 @@
 //! Account data, global and per room, and the feed that sync reads
 //! ([spec](https://spec.matrix.org/v1.19/client-server-api/#client-config)).
 
+use std::collections::{HashMap, HashSet};
+
 use bytes::Bytes;
+use ruma::OwnedUserId;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use store::{
     Batch, Pos, RoomNid, Scan, StoreError, UserNid,
@@ -85,6 +89,26 @@ impl Users {
         Ok(row
             .map(|row| row.content)
             .filter(|content| !content.is_empty()))
+    }
+
+    /// Whom a user ignores.
+    ///
+    /// [spec](https://spec.matrix.org/v1.19/client-server-api/#ignoring-users)
+    pub async fn ignored_users(&self, user: UserNid) -> Result<HashSet<OwnedUserId>, StoreError> {
+        #[derive(Deserialize)]
+        struct Content {
+            ignored_users: HashMap<String, IgnoredAny>,
+        }
+        let content = self
+            .account_data(user, None, "m.ignored_user_list")
+            .await?
+            .and_then(|content| serde_json::from_slice::<Content>(&content).ok());
+        let names = content.map(|content| content.ignored_users.into_keys());
+        Ok(names
+            .into_iter()
+            .flatten()
+            .filter_map(|name| OwnedUserId::try_from(name).ok())
+            .collect())
     }
 
     /// All account data of a user, for a sync without a token.

@@ -1,7 +1,8 @@
 //! What the rooms' errors mean to a client.
 
 use ::rooms::RoomError;
-use http_layer::StandardError;
+use http::StatusCode;
+use http_layer::{Errcode, StandardError};
 
 use super::Error;
 
@@ -25,6 +26,13 @@ impl From<RoomError> for Error {
                 StandardError::invalid_room_state(message).into()
             }
             RoomError::BadAlias(message) => StandardError::bad_alias(message).into(),
+            RoomError::DuplicateAnnotation => {
+                StandardError::new(Errcode::DuplicateAnnotation, message).into()
+            }
+            // "A specific error code is not currently available for this case: servers should use `M_UNKNOWN`."
+            RoomError::BadRelation(_) => StandardError::unknown(message)
+                .with_status(StatusCode::BAD_REQUEST)
+                .into(),
             RoomError::Store(error) => error.into(),
         }
     }

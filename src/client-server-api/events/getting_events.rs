@@ -25,6 +25,7 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use store::{Pos, rows::Membership};
+use users::Users;
 
 use crate::{Error, Sender, Session, event_writer::EventWriter};
 
@@ -36,6 +37,7 @@ use crate::{Error, Sender, Session, event_writer::EventWriter};
 /// `M_NOT_FOUND` if there is no such event, or none that the sender may see.
 pub async fn get_one_room_event(
     State(rooms): State<Rooms>,
+    State(users): State<Users>,
     State(host): State<Host>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<get_room_event::v3::Request>,
@@ -45,6 +47,8 @@ pub async fn get_one_room_event(
         .await?;
     Ok(EventWriter::new(&host, &session, &request.room_id)
         .with_membership(&visibility)
+        .with_relations(&rooms, &users, std::slice::from_ref(&event))
+        .await?
         .only_event(&event))
 }
 
@@ -56,6 +60,7 @@ pub async fn get_one_room_event(
 /// `M_FORBIDDEN` for those who were never in the room and may not look into it; `M_INVALID_PARAM` for a bad token.
 pub async fn get_room_events(
     State(rooms): State<Rooms>,
+    State(users): State<Users>,
     State(host): State<Host>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<get_message_events::v3::Request>,
@@ -72,8 +77,10 @@ pub async fn get_room_events(
     };
     let page = rooms.page(&view, &paging).await?;
 
-    let mut answer =
-        EventWriter::new(&host, &session, &request.room_id).with_membership(&view.visibility);
+    let mut answer = EventWriter::new(&host, &session, &request.room_id)
+        .with_membership(&view.visibility)
+        .with_relations(&rooms, &users, &page.events)
+        .await?;
     answer.text("start", &token(&rooms, from.unwrap_or(page.start)));
     if page.more {
         answer.text("end", &token(&rooms, page.end));

@@ -9,6 +9,7 @@ use axum::extract::State;
 use host::Host;
 use http_layer::{JsonBytes, MatrixRequest};
 use ruma::api::{Direction, client::context::get_context};
+use users::Users;
 
 use crate::{
     Error, Session,
@@ -25,6 +26,7 @@ use crate::{
 /// none that the sender may see.
 pub async fn get_event_context(
     State(rooms): State<Rooms>,
+    State(users): State<Users>,
     State(host): State<Host>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<get_context::v3::Request>,
@@ -58,14 +60,14 @@ pub async fn get_event_context(
         .await?;
 
     let last = after.events.last().unwrap_or(&event);
+    let told: Vec<_> = before
+        .events
+        .iter()
+        .chain([&event])
+        .chain(&after.events)
+        .map(Arc::clone)
+        .collect();
     let state = if filter.lazy_load_members {
-        let told: Vec<_> = before
-            .events
-            .iter()
-            .chain([&event])
-            .chain(&after.events)
-            .map(Arc::clone)
-            .collect();
         let mut state = rooms
             .members_of_events(view.room.nid, &told, last.pos)
             .await?;
@@ -83,8 +85,10 @@ pub async fn get_event_context(
         .filter(|event| filter.takes(event))
         .collect();
 
-    let mut answer =
-        EventWriter::new(&host, &session, &request.room_id).with_membership(&view.visibility);
+    let mut answer = EventWriter::new(&host, &session, &request.room_id)
+        .with_membership(&view.visibility)
+        .with_relations(&rooms, &users, &told)
+        .await?;
     answer.text("start", &token(&rooms, before.end));
     answer.text("end", &token(&rooms, after.end));
     answer.events("events_before", &before.events);

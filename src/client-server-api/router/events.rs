@@ -7,18 +7,23 @@ use ruma::api::client::{
     membership::{get_member_events, joined_members},
     message::{get_message_events, send_message_event},
     redact::redact_event,
+    relations::{
+        get_relating_events, get_relating_events_with_rel_type,
+        get_relating_events_with_rel_type_and_event_type,
+    },
     room::{get_event_by_timestamp, get_room_event},
     state::{get_state_event_for_key, get_state_events, send_state_event},
+    threads::get_threads,
 };
 
 use crate::{
     Services,
-    events::{getting_events, redactions, sending_events},
-    modules::event_context,
+    events::{getting_events, redactions, relationships, sending_events},
+    modules::{event_context, threading},
 };
 
 pub(crate) fn routes(router: Router<Services>) -> Router<Services> {
-    sending(reading(router))
+    sending(relating(reading(router)))
 }
 
 fn reading(router: Router<Services>) -> Router<Services> {
@@ -33,6 +38,18 @@ fn reading(router: Router<Services>) -> Router<Services> {
         .endpoint::<joined_members::v3::Request, _>(getting_events::get_joined_members_by_room)
         .endpoint::<get_event_by_timestamp::v1::Request, _>(getting_events::get_event_by_timestamp)
         .endpoint::<get_context::v3::Request, _>(event_context::get_event_context)
+}
+
+fn relating(router: Router<Services>) -> Router<Services> {
+    router
+        .endpoint::<get_relating_events::v1::Request, _>(relationships::get_relating_events)
+        .endpoint::<get_relating_events_with_rel_type::v1::Request, _>(
+            relationships::get_relating_events_with_rel_type,
+        )
+        .endpoint::<get_relating_events_with_rel_type_and_event_type::v1::Request, _>(
+            relationships::get_relating_events_with_rel_type_and_event_type,
+        )
+        .endpoint::<get_threads::v1::Request, _>(threading::get_thread_roots)
 }
 
 fn sending(router: Router<Services>) -> Router<Services> {

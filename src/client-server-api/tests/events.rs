@@ -2,5 +2,6 @@
 
 pub(crate) mod getting_events;
 mod redactions;
+pub(crate) mod relationships;
 mod sending_events;
 pub(crate) mod syncing;

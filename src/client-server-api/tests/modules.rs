@@ -11,4 +11,5 @@ mod receipts;
 mod room_upgrades;
 mod tags;
 mod third_party_invites;
+mod threading;
 mod typing_notifications;
