@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{FromRef, FromRequestParts, Query, RawPathParams};
+use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts, Query, RawPathParams};
 use http::{header, request::Parts};
-use http_layer::{ClientAddress, StandardError};
+use http_layer::{ClientAddress, Errcode, StandardError};
 use ruma::OwnedUserId;
 use serde::Deserialize;
 use users::Users;
@@ -22,6 +22,35 @@ pub struct Session(pub users::Session);
 #[derive(Clone, Debug)]
 pub struct Sender(pub OwnedUserId);
 
+/// As [`Session`], of a locked account too: for logging out, which is all that it can do.
+#[derive(Clone, Debug)]
+pub struct EvenLocked(pub users::Session);
+
+/// As [`Session`], but not of an account that is suspended.
+///
+/// # Errors
+/// `M_USER_SUSPENDED` besides.
+#[derive(Clone, Debug)]
+pub struct ActiveSession(pub users::Session);
+
+/// As [`Sender`], but not of an account that is suspended.
+#[derive(Clone, Debug)]
+pub struct ActiveSender(pub OwnedUserId);
+
+impl<S: Send + Sync> FromRequestParts<S> for EvenLocked
+where
+    Users: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let token = access_token(parts).ok_or_else(StandardError::missing_token)?;
+        let users = Users::from_ref(state);
+        let (session, _) = users.authenticate_locked(&token, address(parts)).await?;
+        Ok(Self(session))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Session
 where
     Users: FromRef<S>,
@@ -30,12 +59,24 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let token = access_token(parts).ok_or_else(StandardError::missing_token)?;
-        let ip = parts
-            .extensions
-            .get::<ClientAddress>()
-            .map(|address| address.0);
-        let ip = ip.filter(|ip: &IpAddr| !ip.is_unspecified());
-        Ok(Self(Users::from_ref(state).authenticate(&token, ip).await?))
+        let users = Users::from_ref(state);
+        Ok(Self(users.authenticate(&token, address(parts)).await?))
+    }
+}
+
+/// A request without a token is the handler's to answer; a wrong one is refused.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Session
+where
+    Users: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Error> {
+        if access_token(parts).is_none() {
+            return Ok(None);
+        }
+        let session = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        Ok(Some(session))
     }
 }
 
@@ -46,9 +87,51 @@ where
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let Session(session) = Session::from_request_parts(parts, state).await?;
+        let session = <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        Ok(Self(session.0.user_id))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ActiveSession
+where
+    Users: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let session = <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        require_active(&session.0)?;
+        Ok(Self(session.0))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ActiveSender
+where
+    Users: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let ActiveSession(session) = ActiveSession::from_request_parts(parts, state).await?;
         Ok(Self(session.user_id))
     }
+}
+
+/// Refuses what a suspended account may not do
+/// ([spec](https://spec.matrix.org/v1.19/client-server-api/#account-suspension)).
+pub(crate) fn require_active(session: &users::Session) -> Result<(), StandardError> {
+    if session.suspended {
+        let message = "You cannot perform this action while your account is suspended.";
+        return Err(StandardError::new(Errcode::UserSuspended, message));
+    }
+    Ok(())
+}
+
+fn address(parts: &Parts) -> Option<IpAddr> {
+    let address = parts.extensions.get::<ClientAddress>();
+    address
+        .map(|address| address.0)
+        .filter(|ip: &IpAddr| !ip.is_unspecified())
 }
 
 /// The event type, second variable of its path, as the client spells it: ruma's types replace some unstable names by

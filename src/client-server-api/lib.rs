@@ -21,7 +21,7 @@ mod router;
 mod services;
 
 pub use error::Error;
-pub use extract::{Sender, Session};
+pub use extract::{ActiveSender, ActiveSession, EvenLocked, Sender, Session};
 pub use services::Services;
 
 /// The whole API over `services`, with its frame: everything else is `M_UNRECOGNIZED`.
@@ -35,5 +35,7 @@ pub fn router(services: Services) -> Router {
     endpoints = router::sync::routes(endpoints);
     endpoints = router::encryption::routes(endpoints);
     endpoints = router::media::routes(endpoints);
+    endpoints = router::people::routes(endpoints);
+    endpoints = router::previews::routes(endpoints);
     frame(endpoints, around).with_state(services)
 }

@@ -4,3 +4,4 @@ pub mod aliases;
 pub mod creation;
 pub mod membership;
 pub mod published_directory;
+pub mod summaries;

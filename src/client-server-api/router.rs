@@ -5,5 +5,7 @@ pub(crate) mod discovery;
 pub(crate) mod encryption;
 pub(crate) mod events;
 pub(crate) mod media;
+pub(crate) mod people;
+pub(crate) mod previews;
 pub(crate) mod rooms;
 pub(crate) mod sync;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::rooms::{Rooms, Typing};
+use ::rooms::{Delayed, Rooms, Typing, Watch};
 use axum::extract::FromRef;
 use config::Config;
 use encryption::Encryption;
@@ -29,6 +29,10 @@ pub struct Services {
     pub rooms: Rooms,
     /// Who is typing where.
     pub typing: Typing,
+    /// Events that wait for their time.
+    pub delayed: Delayed,
+    /// Who waits for the next event of a room without being in it.
+    pub watch: Watch,
     /// Keys, and messages between devices.
     pub encryption: Encryption,
     /// Uploaded files, and what is behind links.
@@ -82,6 +86,18 @@ impl FromRef<Services> for Encryption {
 impl FromRef<Services> for Media {
     fn from_ref(services: &Services) -> Self {
         services.media.clone()
+    }
+}
+
+impl FromRef<Services> for Delayed {
+    fn from_ref(services: &Services) -> Self {
+        services.delayed.clone()
+    }
+}
+
+impl FromRef<Services> for Watch {
+    fn from_ref(services: &Services) -> Self {
+        services.watch.clone()
     }
 }
 

@@ -6,10 +6,11 @@ use toml::{Table, Value};
 
 use crate::Config;
 
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 4] = [
     include_str!("options.rs"),
     include_str!("limits.rs"),
     include_str!("media.rs"),
+    include_str!("calls.rs"),
 ];
 
 /// A field of an options struct: its name, its type, its doc comment.

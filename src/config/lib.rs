@@ -3,6 +3,7 @@
 //! Defaults, then the file, then the environment (`MYELIN_…`, `__` for a dot), then `-O key=value`: later wins.
 //! `config/myelin.toml` is generated from the doc comments of the types.
 
+mod calls;
 mod limits;
 mod load;
 mod media;
@@ -15,6 +16,7 @@ mod generate;
 #[cfg(test)]
 mod tests;
 
+pub use calls::Calls;
 pub use limits::{Limits, RateLimit, RateLimits};
 pub use load::{ConfigError, Source, load};
 pub use media::{Media, MediaBackend, Outbound, Previews, Thumbnails};

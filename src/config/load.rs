@@ -306,6 +306,11 @@ fn read_secrets(config: &mut Config) -> Result<(), ConfigError> {
             &mut config.media.s3_secret_access_key,
             &config.media.s3_secret_access_key_file,
         ),
+        (
+            "calls.turn_shared_secret",
+            &mut config.calls.turn_shared_secret,
+            &config.calls.turn_shared_secret_file,
+        ),
     ];
     for (name, secret, file) in twins {
         let Some(file) = file else { continue };

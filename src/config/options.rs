@@ -6,8 +6,8 @@ use ruma::{OwnedServerName, RoomVersionId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Durability, JwtAlgorithm, Limits, Listen, Media, Network, Outbound, Previews, RateLimits,
-    Secret, Thumbnails,
+    Calls, Durability, JwtAlgorithm, Limits, Listen, Media, Network, Outbound, Previews,
+    RateLimits, Secret, Thumbnails,
 };
 
 /// Everything that can be set.
@@ -46,6 +46,8 @@ pub struct Config {
     pub thumbnails: Thumbnails,
     /// What is behind a link.
     pub previews: Previews,
+    /// Voice and video.
+    pub calls: Calls,
     /// Requests to URLs that clients name: pages to preview, push gateways.
     pub outbound: Outbound,
     /// What `/.well-known/matrix/…` says besides the base URL.
@@ -80,6 +82,7 @@ impl Default for Config {
             media: Media::default(),
             thumbnails: Thumbnails::default(),
             previews: Previews::default(),
+            calls: Calls::default(),
             outbound: Outbound::default(),
             well_known: WellKnown::default(),
             rate_limits: RateLimits::default(),

@@ -10,7 +10,9 @@ use http_layer::RateLimits;
 use media::Media;
 use outbound::Outbound;
 use room_versions::Signer;
-use rooms::{Identity, MemberProfile, Profiles, RoomOptions, Rooms, Typing};
+use rooms::{
+    Delayed, DelayedOptions, Identity, MemberProfile, Profiles, RoomOptions, Rooms, Typing, Watch,
+};
 use ruma::UserId;
 use serde_json::Value;
 use store::{Batch, Store, StoreError, UserNid};
@@ -67,7 +69,16 @@ pub fn assemble(
         sync_options(&config),
     );
     let (room_follower, user_follower) = sync.followers();
-    rooms.follow(vec![room_follower, typing.follower()]);
+    let watch = Watch::default();
+    rooms.follow(vec![
+        room_follower,
+        typing.follower(),
+        Arc::new(watch.clone()),
+    ]);
+    let delayed = Delayed::new(rooms.clone(), host.clone(), delayed_options(&config));
+    if delayed.is_enabled() {
+        host.spawn("delayed events", delayed.clone().run(shutdown.clone()));
+    }
     users.follow(user_follower);
     encryption.follow(sync.encryption_follower());
     let outbound = Outbound::new(&config);
@@ -87,6 +98,8 @@ pub fn assemble(
         users,
         rooms,
         typing,
+        delayed,
+        watch,
         encryption,
         media,
         sync,
@@ -192,6 +205,13 @@ fn sync_options(config: &Config) -> sync::Options {
 
 /// Sessions kept in memory: about 100,000 users with 8 rooms each.
 const SESSION_BYTES: usize = 192 << 20;
+
+fn delayed_options(config: &Config) -> DelayedOptions {
+    DelayedOptions {
+        max_events: config.calls.max_delayed_events,
+        max_delay_ms: config.calls.max_event_delay_ms,
+    }
+}
 
 fn room_options(config: &Config) -> RoomOptions {
     // Half of the memory for rooms themselves, half for their recent events.

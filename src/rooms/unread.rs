@@ -31,6 +31,21 @@ pub struct RoomUnread {
     pub threads: BTreeMap<OwnedEventId, Unread>,
 }
 
+/// How far a user has read a room.
+#[derive(Clone, Debug, Default)]
+pub struct ReadMark {
+    upto: Option<Pos>,
+    threads: Vec<(String, Pos)>,
+}
+
+impl ReadMark {
+    /// Whether an event is read.
+    pub fn covers(&self, event: &Event) -> bool {
+        self.upto.is_some_and(|upto| event.pos <= upto)
+            || thread_root(event).is_some_and(|root| is_read(&self.threads, &root, event.pos))
+    }
+}
+
 /// Highlights that are counted one by one; beyond that a number says nothing more.
 const MAX_HIGHLIGHTS: usize = 1_000;
 
@@ -115,6 +130,14 @@ impl Rooms {
             }
         }
         Ok(unread)
+    }
+
+    /// How far a member has read a room.
+    pub async fn read_mark(&self, room: RoomNid, user: UserNid) -> Result<ReadMark, RoomError> {
+        Ok(ReadMark {
+            upto: self.store().get::<ReadUpTo>(&(room, user)).await?,
+            threads: self.thread_receipts(room, user).await?,
+        })
     }
 
     /// The power levels in force, for those who only ask; `None` where they do not parse.

@@ -206,6 +206,18 @@ tables! {
     MediaUsage in Users 61: UserNid => Raw;
     /// Announced uploads: user and media id → when it expires, in ms since the Unix epoch. Written with `Media`.
     PendingMedia in Users 62: (UserNid, String) => u64;
+    /// User, app id and push key → the pusher and the device that set it, as JSON. Written by `users`.
+    Pushers in Users 40: (UserNid, String, String) => Raw;
+    /// App id, push key and user: whose pushers lead to the same place. Written with `Pushers`.
+    PusherUsers in Users 41: (String, String, UserNid) => ();
+    /// SHA-256 of an OpenID token → whose it is and until when, as JSON. Written by `users`.
+    OpenIdTokens in Users 42: Tail => Raw;
+    /// Reports of events, rooms and users for the administrator, as JSON, in order. Written by `rooms`.
+    Reports in Users 43: Pos => Raw;
+    /// A user's reports: how many there are, so that nobody fills the table. Written with `Reports`.
+    ReportCounts in Users 44: UserNid => u64;
+    /// Delayed events: user and delay id → the event and when it is due, as JSON. Written by `rooms`.
+    DelayedEvents in Users 45: (UserNid, String) => Raw;
 
     // ---- feeds ------------------------------------------------------------------------------------------
     /// Transaction ids: user, device id, scope and id → the event id answered. `Tail` is `scope NUL txnId`, where the

@@ -19,6 +19,7 @@ mod device_lists;
 mod fields;
 mod filter;
 mod members;
+mod notifications;
 mod poll;
 mod presence;
 mod session;
@@ -33,6 +34,7 @@ mod write;
 pub use answer::Body;
 pub use device_lists::DeviceLists;
 pub use filter::Filter;
+pub use notifications::{Notification, Notifications};
 pub use poll::SyncRequest;
 pub use presence::{Presence, PresenceError, PresenceOptions, Status};
 
@@ -123,13 +125,15 @@ impl Engine {
         (self.0.sessions.clone(), self.0.sessions.clone())
     }
 
-    /// What must hear of changed keys and of messages to devices.
+    /// What must hear of changed keys and of messages to devices. Starts a task.
     pub fn encryption_follower(&self) -> Arc<dyn encryption::Follower> {
-        Arc::new(EncryptionNews {
-            sessions: Arc::clone(&self.0.sessions),
-            rooms: self.0.rooms.clone(),
-            host: self.0.host.clone(),
-        })
+        let Inner {
+            rooms,
+            host,
+            sessions,
+            ..
+        } = &*self.0;
+        Arc::new(EncryptionNews::start(sessions, rooms.clone(), host))
     }
 
     /// Reads a `since` token. One of another database is taken for none: the client starts over.

@@ -7,7 +7,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use rooms::{ClientView, RoomUnread, Unread};
+use rooms::{ClientView, RoomUnread, Rooms, Unread};
 use ruma::{
     RoomId, UInt, UserId,
     push::{Action, PushCondition, PushConditionRoomCtx, Ruleset},
@@ -179,7 +179,7 @@ impl Context {
         if events.is_empty() {
             return Ok(unread);
         }
-        let context = self.rule_context(room, room_id).await?;
+        let context = rule_context(self.rooms(), room, room_id, &self.request.user_id).await?;
         let view = ClientView {
             room_id: Some(room_id.as_str()),
             ..ClientView::default()
@@ -205,31 +205,30 @@ impl Context {
         }
         Ok(unread)
     }
+}
 
-    /// What rules may ask about the room and the user.
-    async fn rule_context(
-        &self,
-        room: RoomNid,
-        room_id: &RoomId,
-    ) -> Result<PushConditionRoomCtx, SyncError> {
-        let user_id = &self.request.user_id;
-        let head = self.rooms().head(room).await?;
-        let member = self
-            .rooms()
-            .state_event(room, "m.room.member", user_id.as_str())
-            .await?;
-        let name = member
-            .and_then(|member| display_name(member.content()))
-            .unwrap_or_default();
-        let mut context = PushConditionRoomCtx::new(
-            room_id.to_owned(),
-            UInt::from(head.joined),
-            user_id.clone(),
-            name,
-        );
-        context.power_levels = self.rooms().power_levels_of(room).await?.map(Into::into);
-        Ok(context)
-    }
+/// What rules may ask about the room and the user.
+pub(crate) async fn rule_context(
+    rooms: &Rooms,
+    room: RoomNid,
+    room_id: &RoomId,
+    user_id: &UserId,
+) -> Result<PushConditionRoomCtx, SyncError> {
+    let head = rooms.head(room).await?;
+    let member = rooms
+        .state_event(room, "m.room.member", user_id.as_str())
+        .await?;
+    let name = member
+        .and_then(|member| display_name(member.content()))
+        .unwrap_or_default();
+    let mut context = PushConditionRoomCtx::new(
+        room_id.to_owned(),
+        UInt::from(head.joined),
+        user_id.to_owned(),
+        name,
+    );
+    context.power_levels = rooms.power_levels_of(room).await?.map(Into::into);
+    Ok(context)
 }
 
 fn display_name(content: &str) -> Option<String> {

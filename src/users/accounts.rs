@@ -33,6 +33,13 @@ pub struct Account {
     /// Whether the user asked, when closing, that their events be shown redacted to whoever joins later.
     #[serde(default)]
     pub erased: bool,
+    /// Cannot be used for now ([spec](https://spec.matrix.org/v1.19/client-server-api/#account-locking)).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locked: bool,
+    /// Can only be used to read and to leave
+    /// ([spec](https://spec.matrix.org/v1.19/client-server-api/#account-suspension)).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
     /// What a provisioning tool called it: `bot`, `support`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_type: Option<String>,
@@ -270,6 +277,40 @@ impl Users {
         ]);
         self.commit(user, guard, batch, aftermath).await?;
         Ok(())
+    }
+
+    /// Changes whether an account is locked or suspended; its tokens stay, and mean something else from now on.
+    async fn restrict(
+        &self,
+        user: UserNid,
+        change: impl FnOnce(&mut Account),
+    ) -> Result<(), StoreError> {
+        let guard = self.0.locks.lock(user).await;
+        let Some(mut account) = self.account_of(user).await? else {
+            return Ok(());
+        };
+        change(&mut account);
+        let (mut batch, mut aftermath) = (Batch::new(), Aftermath::default());
+        batch.put::<Accounts>(&user, &rows::write::<Accounts>(&account)?);
+        let devices = Scan::prefix::<Devices>(&(user,));
+        for (_, raw) in self.0.store.scan::<Devices>(devices).await? {
+            let row: DeviceRow = rows::parse::<Devices, _>(&raw)?;
+            let pairs = [row.current, row.next].into_iter().flatten();
+            aftermath.revoked.extend(pairs.map(|pair| pair.access));
+        }
+        self.commit(user, guard, batch, aftermath).await?;
+        Ok(())
+    }
+
+    /// Locks an account, or unlocks it.
+    pub async fn set_locked(&self, user: UserNid, locked: bool) -> Result<(), StoreError> {
+        self.restrict(user, |account| account.locked = locked).await
+    }
+
+    /// Suspends an account, or takes that back.
+    pub async fn set_suspended(&self, user: UserNid, suspended: bool) -> Result<(), StoreError> {
+        self.restrict(user, |account| account.suspended = suspended)
+            .await
     }
 
     /// Removes the devices whose id `which` picks, with their tokens.

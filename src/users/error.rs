@@ -84,6 +84,9 @@ pub enum AuthenticationError {
     /// It was good; the session can be taken up again by refreshing, or by logging in with the same device id.
     #[error("the token has expired")]
     SoftLoggedOut,
+    /// The account is locked; nothing but logging out is left.
+    #[error("this account has been locked")]
+    Locked,
     /// Below.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -210,4 +213,21 @@ pub enum SharedSecretError {
     /// The account.
     #[error(transparent)]
     Create(#[from] CreateError),
+}
+
+/// Why a pusher is not taken.
+#[derive(Debug, Error)]
+pub enum PusherError {
+    /// What a pusher needs is not there.
+    #[error("missing parameters: {0}")]
+    Missing(String),
+    /// A value that no pusher can have.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The user has enough of them.
+    #[error("you have too many pushers")]
+    TooMany,
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }

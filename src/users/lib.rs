@@ -17,6 +17,7 @@ mod account_data;
 mod accounts;
 mod cache;
 mod devices;
+mod directory;
 mod error;
 mod filters;
 mod interactive;
@@ -24,9 +25,11 @@ mod jwt;
 mod locks;
 mod login;
 mod news;
+mod openid;
 mod passwords;
 mod profiles;
 mod push_rules;
+mod pushers;
 mod registration;
 mod rows;
 mod sessions;
@@ -37,17 +40,20 @@ mod tokens;
 pub use account_data::AccountDataEvent;
 pub use accounts::Account;
 pub use devices::{Device, device_names};
+pub use directory::Found;
 pub use error::{
     AccountDataError, AuthenticationError, CreateError, DeviceError, FilterError, LoginError,
-    PasswordError, ProfileError, PushRuleError, SharedSecretError,
+    PasswordError, ProfileError, PushRuleError, PusherError, SharedSecretError,
 };
 pub use interactive::{
     Attempt, Challenge, Credential, Failure, InteractiveError, Proof, Purpose, Stage,
 };
 pub use login::{LoginToken, UserName};
 pub use news::{DeviceKeeper, KeeperFuture, UserFollower, UserNews};
+pub use openid::OpenIdToken;
 pub use profiles::Profile;
 pub use push_rules::{RulePlace, rules_json};
+pub use pushers::{Pusher, PusherKey};
 pub use registration::Registration;
 pub use sessions::{IssuedSession, NewSession, Session};
 pub use shared_secret::{SharedSecretRegistration, mac as shared_secret_mac};
@@ -83,6 +89,7 @@ struct Inner {
     filters: ByBytes<(UserNid, u32), FilterDefinition>,
     interactions: Mutex<Interactions>,
     nonces: Mutex<Nonces>,
+    directory: directory::Directory,
     followers: RwLock<Vec<Arc<dyn UserFollower>>>,
     keepers: RwLock<Vec<Arc<dyn DeviceKeeper>>>,
 }
@@ -120,6 +127,7 @@ impl Users {
             filters: ByBytes::new(FILTERS_BYTES, FILTER_BYTES),
             interactions: Mutex::default(),
             nonces: Mutex::default(),
+            directory: directory::Directory::default(),
             followers: RwLock::default(),
             keepers: RwLock::default(),
         })))

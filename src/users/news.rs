@@ -78,6 +78,7 @@ impl UserNews {
 #[derive(Default)]
 pub(crate) struct Aftermath {
     pub(crate) news: Vec<UserNews>,
+    /// Access tokens that mean something else from now on: they leave the cache.
     pub(crate) revoked: Vec<TokenHash>,
 }
 
@@ -108,6 +109,7 @@ impl Users {
                 held.push(keeper.keep(&mut batch, user, &aftermath.news).await?);
             }
         }
+        self.drop_pushers(&mut batch, user, &aftermath.news).await?;
         batch.after(move |pos| {
             users.publish(user, pos, &aftermath);
             drop((held, guard));
@@ -121,6 +123,9 @@ impl Users {
         }
         if aftermath.news.contains(&UserNews::PushRules) {
             self.0.rulesets.remove(&user);
+        }
+        if aftermath.news.contains(&UserNews::Profile) {
+            self.0.directory.changed(user);
         }
         let followers: Vec<Arc<dyn UserFollower>> = self.0.followers.read().clone();
         for news in &aftermath.news {

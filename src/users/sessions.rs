@@ -76,11 +76,14 @@ pub struct Session {
     pub user: UserNid,
     /// The device.
     pub device_id: OwnedDeviceId,
+    /// The account may only be used to read and to leave.
+    pub suspended: bool,
 }
 
 /// A session in memory.
 pub(crate) struct CachedSession {
     session: Session,
+    locked: bool,
     expires_ms: Option<u64>,
     /// When last-seen was last written, in milliseconds since the Unix epoch.
     seen_ms: AtomicU64,
@@ -103,12 +106,26 @@ impl Users {
     /// device's last-seen address, at most once a minute and without waiting.
     ///
     /// # Errors
-    /// [`AuthenticationError::UnknownToken`], or [`AuthenticationError::SoftLoggedOut`] if it has expired.
+    /// [`AuthenticationError::UnknownToken`], [`AuthenticationError::SoftLoggedOut`] if it has expired, or
+    /// [`AuthenticationError::Locked`].
     pub async fn authenticate(
         &self,
         token: &str,
         ip: Option<IpAddr>,
     ) -> Result<Session, AuthenticationError> {
+        let (session, locked) = self.authenticate_locked(token, ip).await?;
+        if locked {
+            return Err(AuthenticationError::Locked);
+        }
+        Ok(session)
+    }
+
+    /// The same for a locked account too: logging out is all that it can do. Tells whether it is locked.
+    pub async fn authenticate_locked(
+        &self,
+        token: &str,
+        ip: Option<IpAddr>,
+    ) -> Result<(Session, bool), AuthenticationError> {
         let hash = TokenHash::of(token).ok_or(AuthenticationError::UnknownToken)?;
         let cached = match self.0.sessions.get(&hash) {
             Some(cached) => cached,
@@ -122,7 +139,7 @@ impl Users {
             return Err(AuthenticationError::SoftLoggedOut);
         }
         self.seen(&cached, ip, now_ms);
-        Ok(cached.session.clone())
+        Ok((cached.session.clone(), cached.locked))
     }
 
     async fn load_session(
@@ -143,12 +160,15 @@ impl Users {
         let device: Option<DeviceRow> = rows::read::<Devices, _>(&self.0.store, &key).await?;
         let mut device = device.ok_or_else(unknown)?;
         let seen: Option<SeenRow> = rows::read::<DeviceSeen, _>(&self.0.store, &key).await?;
+        let account = self.account_of(user).await?.ok_or_else(unknown)?;
         let cached = Arc::new(CachedSession {
             session: Session {
                 user_id,
                 user,
                 device_id: key.1.as_str().into(),
+                suspended: account.suspended,
             },
+            locked: account.locked,
             expires_ms: row.expires_ms,
             seen_ms: AtomicU64::new(seen.map_or(0, |seen| seen.ts)),
         });

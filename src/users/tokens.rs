@@ -12,6 +12,7 @@ pub(crate) enum TokenKind {
     Access,
     Refresh,
     Login,
+    OpenId,
 }
 
 /// About 238 bits.
@@ -25,6 +26,7 @@ pub(crate) fn generate(host: &Host, kind: TokenKind) -> String {
         TokenKind::Access => "mya_",
         TokenKind::Refresh => "myr_",
         TokenKind::Login => "myl_",
+        TokenKind::OpenId => "myo_",
     };
     format!("{prefix}{}", host.random_string(RANDOM_CHARACTERS))
 }

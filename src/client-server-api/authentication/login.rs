@@ -26,7 +26,7 @@ use ruma::api::client::{
 use serde_json::{Map, Value, json};
 use users::{IssuedSession, LoginError, NewSession, UserName, Users};
 
-use crate::{Error, Session, interactive::Interactive};
+use crate::{Error, EvenLocked, Session, interactive::Interactive};
 
 /// `GET /_matrix/client/v3/login`
 ///
@@ -192,7 +192,7 @@ pub async fn refresh(
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3logout)
 pub async fn logout(
     State(users): State<Users>,
-    Session(session): Session,
+    EvenLocked(session): EvenLocked,
     MatrixRequest(_): MatrixRequest<logout::v3::Request>,
 ) -> Result<MatrixResponse<logout::v3::Response>, Error> {
     users.logout(&session).await?;
@@ -204,7 +204,7 @@ pub async fn logout(
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3logoutall)
 pub async fn logout_all(
     State(users): State<Users>,
-    Session(session): Session,
+    EvenLocked(session): EvenLocked,
     MatrixRequest(_): MatrixRequest<logout_all::v3::Request>,
 ) -> Result<MatrixResponse<logout_all::v3::Response>, Error> {
     users.logout_all(session.user).await?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use users::{
     AccountDataError, AuthenticationError, Challenge, CreateError, DeviceError, Failure,
     FilterError, InteractiveError, LoginError, PasswordError, ProfileError, PushRuleError,
-    SharedSecretError,
+    PusherError, SharedSecretError,
 };
 
 use super::Error;
@@ -19,6 +19,11 @@ impl From<AuthenticationError> for Error {
         match error {
             AuthenticationError::UnknownToken => StandardError::unknown_token(false).into(),
             AuthenticationError::SoftLoggedOut => StandardError::unknown_token(true).into(),
+            AuthenticationError::Locked => {
+                StandardError::new(Errcode::UserLocked, "This account has been locked.")
+                    .with_field("soft_logout", true)
+                    .into()
+            }
             AuthenticationError::Store(error) => error.into(),
         }
     }
@@ -158,6 +163,19 @@ impl From<PushRuleError> for Error {
             }
             PushRuleError::TooMany => StandardError::too_large(sentence(&error)).into(),
             PushRuleError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PusherError> for Error {
+    fn from(error: PusherError) -> Self {
+        match error {
+            PusherError::Missing(_) => StandardError::missing_param(sentence(&error)).into(),
+            PusherError::Invalid(why) => StandardError::invalid_param(why).into(),
+            PusherError::TooMany => StandardError::too_large(sentence(&error))
+                .with_status(StatusCode::BAD_REQUEST)
+                .into(),
+            PusherError::Store(error) => error.into(),
         }
     }
 }

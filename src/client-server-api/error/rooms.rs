@@ -1,6 +1,6 @@
 //! What the rooms' errors mean to a client.
 
-use ::rooms::RoomError;
+use ::rooms::{DelayedError, RoomError};
 use http::StatusCode;
 use http_layer::{Errcode, StandardError};
 
@@ -34,6 +34,26 @@ impl From<RoomError> for Error {
                 .with_status(StatusCode::BAD_REQUEST)
                 .into(),
             RoomError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DelayedError> for Error {
+    fn from(error: DelayedError) -> Self {
+        let message = error.to_string();
+        // MSC4140: errors of its own hide behind M_UNKNOWN until it is part of the spec.
+        let refused = |name: &str| {
+            StandardError::unknown(message.clone())
+                .with_status(StatusCode::BAD_REQUEST)
+                .with_field("org.matrix.msc4140.errcode", name)
+        };
+        match error {
+            DelayedError::TooLong { max_delay_ms } => refused("M_MAX_DELAY_EXCEEDED")
+                .with_field("org.matrix.msc4140.max_delay", max_delay_ms)
+                .into(),
+            DelayedError::TooMany => refused("M_MAX_DELAYED_EVENTS_EXCEEDED").into(),
+            DelayedError::NotFound => StandardError::not_found(message).into(),
+            DelayedError::Room(error) => error.into(),
         }
     }
 }

@@ -6,7 +6,7 @@ use http_layer::{Class, MatrixRequest, MatrixResponse, RateLimits};
 use ruma::api::client::redact::redact_event;
 
 use super::sending_events::transaction;
-use crate::{Error, Session};
+use crate::{Error, Session, extract::require_active};
 
 /// `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`
 ///
@@ -21,6 +21,15 @@ pub async fn redact_event(
     MatrixRequest(request): MatrixRequest<redact_event::v3::Request>,
 ) -> Result<MatrixResponse<redact_event::v3::Response>, Error> {
     limits.check(Class::Message, &session.user_id)?;
+    if session.suspended {
+        // "Redact their own events."
+        let (event, _) = rooms
+            .visible_event(&request.room_id, &request.event_id, &session.user_id)
+            .await?;
+        if event.sender != session.user_id {
+            require_active(&session)?;
+        }
+    }
     let transaction = transaction(&session, request.txn_id.as_str())?;
     let event_id = rooms
         .redact(

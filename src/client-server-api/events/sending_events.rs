@@ -1,11 +1,18 @@
 //! [Sending events to a room](https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room).
 
-use ::rooms::{Rooms, Transaction};
-use axum::extract::State;
+use ::rooms::{Delayed, Rooms, Transaction};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use http_layer::{Class, MatrixRequest, MatrixResponse, RateLimits, StandardError};
 use ruma::api::client::{message::send_message_event, state::send_state_event};
 
-use crate::{Error, Sender, Session, extract::EventType};
+use crate::{
+    ActiveSession, Error, Session,
+    extract::{EventType, require_active},
+    modules::delayed_events::{Delay, put_off},
+};
 
 /// Bytes of a transaction id, as of every other identifier.
 const MAX_TXN_ID_BYTES: usize = 255;
@@ -19,24 +26,29 @@ const MAX_TXN_ID_BYTES: usize = 255;
 pub async fn set_room_state_with_key(
     State(rooms): State<Rooms>,
     State(limits): State<RateLimits>,
-    Sender(sender): Sender,
+    ActiveSession(session): ActiveSession,
+    State(delayed): State<Delayed>,
+    Delay(delay_ms): Delay,
     EventType(event_type): EventType,
     MatrixRequest(request): MatrixRequest<send_state_event::v3::Request>,
-) -> Result<MatrixResponse<send_state_event::v3::Response>, Error> {
-    limits.check(Class::Message, &sender)?;
+) -> Result<Response, Error> {
+    let sender = &session.user_id;
+    limits.check(Class::Message, sender)?;
     let content = request.body.json();
+    if let Some(delay_ms) = delay_ms {
+        let key = (event_type.as_str(), Some(request.state_key.as_str()));
+        return put_off(&delayed, &session, &request.room_id, key, content, delay_ms).await;
+    }
     let event_id = rooms
         .set_state(
             &request.room_id,
-            &sender,
+            sender,
             &event_type,
             &request.state_key,
             content,
         )
         .await?;
-    Ok(MatrixResponse(send_state_event::v3::Response::new(
-        event_id,
-    )))
+    Ok(MatrixResponse(send_state_event::v3::Response::new(event_id)).into_response())
 }
 
 /// `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`
@@ -49,12 +61,19 @@ pub async fn send_message(
     State(rooms): State<Rooms>,
     State(limits): State<RateLimits>,
     Session(session): Session,
+    State(delayed): State<Delayed>,
+    Delay(delay_ms): Delay,
     EventType(event_type): EventType,
     MatrixRequest(request): MatrixRequest<send_message_event::v3::Request>,
-) -> Result<MatrixResponse<send_message_event::v3::Response>, Error> {
+) -> Result<Response, Error> {
     limits.check(Class::Message, &session.user_id)?;
+    require_active(&session)?;
     let transaction = transaction(&session, request.txn_id.as_str())?;
     let content = request.body.json();
+    if let Some(delay_ms) = delay_ms {
+        let key = (event_type.as_str(), None);
+        return put_off(&delayed, &session, &request.room_id, key, content, delay_ms).await;
+    }
     let event_id = rooms
         .send_message(
             &request.room_id,
@@ -64,9 +83,7 @@ pub async fn send_message(
             Some(transaction),
         )
         .await?;
-    Ok(MatrixResponse(send_message_event::v3::Response::new(
-        event_id,
-    )))
+    Ok(MatrixResponse(send_message_event::v3::Response::new(event_id)).into_response())
 }
 
 /// The client's name for its request.

@@ -4,19 +4,28 @@
 
 use std::sync::Arc;
 
+use ::rooms::Rooms;
 use ::sync::{Engine, Filter, SyncError, SyncRequest};
 use axum::{
     body::Body,
-    extract::State,
+    extract::{FromRequest, Path, RawQuery, State},
     response::{IntoResponse, Response},
 };
 use futures_util::TryStreamExt;
+use host::Host;
 use http::{HeaderValue, header};
-use http_layer::{MatrixRequest, StandardError};
-use ruma::api::client::sync::sync_events::v3::{self, Request};
+use http_layer::{JsonBytes, MatrixRequest, StandardError};
+use ruma::{
+    EventId, RoomId,
+    api::client::sync::sync_events::v3::{self, Request},
+};
 use users::Users;
 
-use crate::{Error, Session};
+use crate::{
+    Error, Session,
+    event_writer::EventWriter,
+    modules::room_previews::{Peeking, peek_events},
+};
 
 /// `GET /_matrix/client/v3/sync`
 ///
@@ -64,6 +73,60 @@ pub async fn sync(
     let json = HeaderValue::from_static("application/json");
     Ok(([(header::CONTENT_TYPE, json)], body).into_response())
 }
+
+/// `GET /_matrix/client/v3/events`
+///
+/// [spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3events)
+///
+/// Deprecated. With a `room_id` it is [`peek_events`], which is what clients still use it for; the stream of all rooms is
+/// [`sync`]'s.
+///
+/// # Errors
+/// As [`peek_events`]; `M_MISSING_PARAM` without a `room_id`.
+pub async fn get_events(
+    peeking: State<Peeking>,
+    session: Session,
+    RawQuery(query): RawQuery,
+    request: http::Request<Body>,
+) -> Result<JsonBytes, Error> {
+    let query = query.unwrap_or_default();
+    if !query.split('&').any(|pair| pair.starts_with("room_id=")) {
+        let message = "`room_id` is missing: for the events of all rooms use /sync.";
+        return Err(StandardError::missing_param(message).into());
+    }
+    let request = MatrixRequest::from_request(request, &()).await?;
+    peek_events(peeking, session, request).await
+}
+
+/// `GET /_matrix/client/v3/events/{eventId}`
+///
+/// [spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3eventseventid)
+///
+/// Deprecated: it does not name the room.
+///
+/// # Errors
+/// `M_NOT_FOUND` if there is no such event, or none that the sender may see.
+pub async fn get_one_event(
+    State(rooms): State<Rooms>,
+    State(host): State<Host>,
+    Session(session): Session,
+    Path(event_id): Path<String>,
+) -> Result<JsonBytes, Error> {
+    let unknown = || StandardError::not_found("Event not found.");
+    let event_id = EventId::parse(event_id).map_err(|_| unknown())?;
+    let event = rooms.event_by_id(&event_id).await?.ok_or_else(unknown)?;
+    let room_id = rooms.store().interner().name(event.room).await?;
+    let room_id = RoomId::parse(&*room_id).map_err(Error::internal)?;
+    let (event, visibility) = rooms
+        .visible_event(&room_id, &event_id, &session.user_id)
+        .await?;
+    Ok(EventWriter::new(&host, &session, &room_id)
+        .with_membership(&visibility)
+        .only_event(&event))
+}
+
+/// The path of [`get_one_event`], for which ruma has no type.
+pub const ONE_EVENT_PATH: &str = "/_matrix/client/v3/events/{1}";
 
 /// The filter that a request names, or carries.
 async fn filter(

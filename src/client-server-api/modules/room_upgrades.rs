@@ -5,7 +5,7 @@ use axum::extract::State;
 use http_layer::{MatrixRequest, MatrixResponse};
 use ruma::api::client::room::upgrade_room;
 
-use crate::{Error, Sender};
+use crate::{ActiveSender, Error};
 
 /// `POST /_matrix/client/v3/rooms/{roomId}/upgrade`
 ///
@@ -15,7 +15,7 @@ use crate::{Error, Sender};
 /// `M_UNSUPPORTED_ROOM_VERSION`; `M_NOT_FOUND` for an unknown room; `M_FORBIDDEN` for those outside it or without the power.
 pub async fn upgrade_room(
     State(rooms): State<Rooms>,
-    Sender(sender): Sender,
+    ActiveSender(sender): ActiveSender,
     MatrixRequest(request): MatrixRequest<upgrade_room::v3::Request>,
 ) -> Result<MatrixResponse<upgrade_room::v3::Response>, Error> {
     let upgrade = Upgrade {

@@ -14,7 +14,7 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{Error, Sender};
+use crate::{ActiveSender, Error};
 
 /// The most users that are invited with a room's creation; each is an event.
 const MAX_INVITES: usize = 500;
@@ -32,7 +32,7 @@ const MAX_INITIAL_STATE: usize = 500;
 pub async fn create_room(
     State(rooms): State<Rooms>,
     State(limits): State<RateLimits>,
-    Sender(sender): Sender,
+    ActiveSender(sender): ActiveSender,
     MatrixRequest(request): MatrixRequest<create_room::v3::Request>,
 ) -> Result<MatrixResponse<create_room::v3::Response>, Error> {
     limits.check(Class::CreateRoom, &sender)?;

@@ -13,7 +13,7 @@ use ruma::{
 use serde_json::{Map, Value};
 use users::{Profile, Users};
 
-use crate::{Error, Session, interactive::WithBody, modules::account_data::own};
+use crate::{ActiveSession, Error, interactive::WithBody, modules::account_data::own};
 
 /// `GET /_matrix/client/v3/profile/{userId}`
 ///
@@ -63,7 +63,7 @@ pub async fn get_profile_field(
 pub async fn set_profile_field(
     State(users): State<Users>,
     State(rooms): State<Rooms>,
-    Session(session): Session,
+    ActiveSession(session): ActiveSession,
     WithBody(request, body): WithBody<get_profile_field::v3::Request>,
 ) -> Result<MatrixResponse<set_profile_field::v3::Response>, Error> {
     own(&session, &request.user_id)?;
@@ -87,7 +87,7 @@ pub async fn set_profile_field(
 pub async fn delete_profile_field(
     State(users): State<Users>,
     State(rooms): State<Rooms>,
-    Session(session): Session,
+    ActiveSession(session): ActiveSession,
     MatrixRequest(request): MatrixRequest<delete_profile_field::v3::Request>,
 ) -> Result<MatrixResponse<delete_profile_field::v3::Response>, Error> {
     own(&session, &request.user_id)?;

@@ -12,7 +12,7 @@ use ruma::api::client::{
 };
 
 use super::with_reason;
-use crate::{Error, Sender, modules::third_party_invites};
+use crate::{ActiveSender, Error, modules::third_party_invites};
 
 /// `POST /_matrix/client/v3/rooms/{roomId}/invite`
 ///
@@ -26,7 +26,7 @@ use crate::{Error, Sender, modules::third_party_invites};
 pub async fn invite_user(
     State(rooms): State<Rooms>,
     State(limits): State<RateLimits>,
-    Sender(sender): Sender,
+    ActiveSender(sender): ActiveSender,
     MatrixRequest(request): MatrixRequest<invite_user::v3::Request>,
 ) -> Result<MatrixResponse<invite_user::v3::Response>, Error> {
     limits.check(Class::Invite, &sender)?;
@@ -56,7 +56,7 @@ pub async fn invite_user(
 pub async fn join_room_by_id(
     State(rooms): State<Rooms>,
     State(limits): State<RateLimits>,
-    Sender(sender): Sender,
+    ActiveSender(sender): ActiveSender,
     MatrixRequest(request): MatrixRequest<join_room_by_id::v3::Request>,
 ) -> Result<MatrixResponse<join_room_by_id::v3::Response>, Error> {
     limits.check(Class::Join, &sender)?;
@@ -78,7 +78,7 @@ pub async fn join_room_by_id(
 pub async fn join_room(
     State(rooms): State<Rooms>,
     State(limits): State<RateLimits>,
-    Sender(sender): Sender,
+    ActiveSender(sender): ActiveSender,
     MatrixRequest(request): MatrixRequest<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<MatrixResponse<join_room_by_id_or_alias::v3::Response>, Error> {
     limits.check(Class::Join, &sender)?;
@@ -99,7 +99,7 @@ pub async fn join_room(
 pub async fn knock_room(
     State(rooms): State<Rooms>,
     State(limits): State<RateLimits>,
-    Sender(sender): Sender,
+    ActiveSender(sender): ActiveSender,
     MatrixRequest(request): MatrixRequest<knock_room::v3::Request>,
 ) -> Result<MatrixResponse<knock_room::v3::Response>, Error> {
     limits.check(Class::Join, &sender)?;
