@@ -8,6 +8,7 @@ use encryption::{Follower, InboxPage, KeyCounts};
 use host::Host;
 use rooms::{Rooms, write_json_str};
 use store::{Pos, UserNid, rows::Membership};
+use tokio::sync::mpsc;
 
 use crate::{
     SyncError,
@@ -143,9 +144,43 @@ pub(crate) fn write_counts(object: &mut Members<'_>, counts: &KeyCounts) {
 
 /// Wakes who is to be told of keys and messages.
 pub(crate) struct EncryptionNews {
-    pub(crate) sessions: Arc<Sessions>,
-    pub(crate) rooms: Rooms,
-    pub(crate) host: Host,
+    sessions: Arc<Sessions>,
+    /// Users whose device lists have changed, for a task: whom that concerns is in the store, and commits do not wait
+    /// for that. As short as the commits are slow.
+    changed: mpsc::UnboundedSender<(UserNid, Pos)>,
+}
+
+impl EncryptionNews {
+    /// With its task, which ends with it.
+    pub(crate) fn start(sessions: &Arc<Sessions>, rooms: Rooms, host: &Host) -> Self {
+        let (changed, mut changes) = mpsc::unbounded_channel();
+        let watched = Arc::clone(sessions);
+        host.spawn("device list news", async move {
+            while let Some((user, pos)) = changes.recv().await {
+                wake_who_shares(&watched, &rooms, user, pos).await;
+            }
+        });
+        Self {
+            sessions: Arc::clone(sessions),
+            changed,
+        }
+    }
+}
+
+/// What is told is in the log; this only wakes those who wait.
+async fn wake_who_shares(sessions: &Sessions, rooms: &Rooms, user: UserNid, pos: Pos) {
+    let joined = match rooms.rooms_of_nid(user).await {
+        Ok(joined) => joined,
+        Err(error) => {
+            tracing::warn!(%error, "a changed device list wakes nobody");
+            return;
+        }
+    };
+    for (room, row) in joined {
+        if row.member.membership == Membership::Join {
+            sessions.for_watchers(room, |session| session.publish(pos, |_| true));
+        }
+    }
 }
 
 impl Follower for EncryptionNews {
@@ -158,25 +193,10 @@ impl Follower for EncryptionNews {
                 session.publish(pos, |_| true);
             }
         }
-        if audience.is_some() {
-            return;
+        if audience.is_none() {
+            // The task is gone when the server stops.
+            let _stopping = self.changed.send((user, pos));
         }
-        // What is told is in the log; this only wakes those who wait, and must not hold up the commits.
-        let (sessions, rooms) = (Arc::clone(&self.sessions), self.rooms.clone());
-        self.host.spawn("device list news", async move {
-            let joined = match rooms.rooms_of_nid(user).await {
-                Ok(joined) => joined,
-                Err(error) => {
-                    tracing::warn!(%error, "a changed device list wakes nobody");
-                    return;
-                }
-            };
-            for (room, row) in joined {
-                if row.member.membership == Membership::Join {
-                    sessions.for_watchers(room, |session| session.publish(pos, |_| true));
-                }
-            }
-        });
     }
 
     fn message_sent(&self, user: UserNid, device_id: &str, pos: Pos) {

@@ -3,12 +3,14 @@
 mod account_data;
 mod content_repo;
 mod device_management;
+mod end_to_end_encryption;
 mod event_context;
 mod presence;
 mod push;
 mod read_markers;
 mod receipts;
 mod room_upgrades;
+mod send_to_device;
 mod tags;
 mod third_party_invites;
 mod threading;

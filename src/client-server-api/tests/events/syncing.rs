@@ -187,6 +187,13 @@ pub(crate) fn words(events: &Value) -> Vec<String> {
         .unwrap_or_default()
 }
 
+/// What an answer consists of that tells of nothing.
+pub(crate) const NOTHING: [&str; 3] = [
+    "device_one_time_keys_count",
+    "device_unused_fallback_key_types",
+    "next_batch",
+];
+
 /// The names of an object's members.
 pub(crate) fn names(value: &Value) -> Vec<&str> {
     value
