@@ -11,6 +11,7 @@ mod account_data;
 mod account_management;
 mod capabilities;
 mod command_line;
+mod content_repository;
 mod device_management;
 mod directory;
 mod durability;
