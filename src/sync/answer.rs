@@ -2,22 +2,13 @@
 //!
 //! ruma's response type checks it in tests; on this path nothing is built only to be serialised (DESIGN §7).
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    vec,
-};
+use std::{collections::HashSet, sync::Arc, vec};
 
 use bytes::Bytes;
 use encryption::InboxPage;
-use futures_util::{Stream, stream};
-use rooms::{Bundles, ClientView, Event, Reader, Receipt, RoomUnread, Rooms, Token, Unread};
+use rooms::{Bundles, ClientView, Event, Reader, Rooms, Token};
 use ruma::OwnedUserId;
-use store::{
-    Pos, RoomNid, Rsn, Scan, UserNid,
-    rows::{Membership, MembershipLogRow},
-    tables::MembershipLog,
-};
+use store::{Pos, RoomNid, Rsn, UserNid, rows::Membership};
 use users::AccountDataEvent;
 
 use crate::{
@@ -25,8 +16,9 @@ use crate::{
     delta::{Place, RoomDelta},
     device_lists::DeviceLists,
     filter::Format,
-    session::{Entry, Held},
-    summary::Summary,
+    fragments::{write_ephemeral, write_summary, write_unread},
+    places::{Found, section},
+    session::Held,
     timeline::Timeline,
     to_device::{write_counts, write_inbox, write_lists},
     write::{Members, basic_event, events, list},
@@ -63,16 +55,10 @@ pub(crate) struct Answer {
 
 /// The beginning of an answer.
 pub(crate) struct First {
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// It is the whole answer, and tells of nothing.
     pub(crate) is_empty: bool,
-    is_all: bool,
-}
-
-/// The body of an answer.
-pub struct Body {
-    first: Bytes,
-    rest: Option<Answer>,
+    pub(crate) is_all: bool,
 }
 
 /// What is gathered before it is handed on: small enough for a slow client to cost little, large enough to be worth a write.
@@ -139,13 +125,6 @@ impl Context {
     }
 }
 
-/// What became of the user in a room since the client was last told.
-#[derive(Clone, Copy, Debug)]
-struct Change {
-    was_joined: bool,
-    was_away: bool,
-}
-
 impl Answer {
     /// Finds out which rooms there may be something to tell of, without reading any.
     pub(crate) async fn begin(
@@ -163,76 +142,11 @@ impl Answer {
             now_ms: engine.0.host.now_ms(),
             ignored: ignored_users(engine, session, request.user).await?,
         };
-        let after = since.filter(|_| !request.full_state).unwrap_or(Pos::MIN);
-        let (mut rooms, mut presence, new_memberships, new_account_data) = {
-            let mut state = session.lock();
-            if since.is_none() {
-                state.told.remove(request.device_id.as_str());
-            }
-            let new = |pos: Pos| since.is_none_or(|since| pos > since);
-            let presence: HashSet<UserNid> =
-                state.presence_since(since.unwrap_or(Pos::MAX)).collect();
-            (
-                state.changed_since(after),
-                presence,
-                new(state.memberships),
-                new(state.account_data),
-            )
-        };
-        let mut account_data: HashMap<Option<RoomNid>, Vec<AccountDataEvent>> = HashMap::new();
-        if new_account_data {
-            let users = &engine.0.users;
-            let events = match since {
-                None => users.account_data_all(request.user).await?,
-                Some(since) => users.account_data_since(request.user, since, upto).await?,
-            };
-            for event in events {
-                account_data.entry(event.room).or_default().push(event);
-            }
-        }
-        let listed: HashSet<RoomNid> = rooms.iter().map(|(room, _)| *room).collect();
-        for room in account_data
-            .keys()
-            .flatten()
-            .filter(|room| !listed.contains(room))
-        {
-            // Account data alone does not move a room to the front.
-            rooms.extend(session.lock().room(*room).map(|entry| (*room, entry)));
-        }
-        let changes = match since {
-            Some(since) if new_memberships => context.membership_changes(since).await?,
-            _ => HashMap::new(),
-        };
-        let mut places = Vec::with_capacity(rooms.len());
-        for (room, entry) in rooms {
-            if let Some(mut place) = context.place(room, entry, changes.get(&room)).await? {
-                if place.since.is_none() && since.is_some() {
-                    place.account_data = engine
-                        .0
-                        .users
-                        .account_data_of_room(request.user, room)
-                        .await?;
-                } else {
-                    place.account_data = account_data.remove(&Some(room)).unwrap_or_default();
-                }
-                places.push(place);
-            }
-        }
-        // Whoever enters a room meets those who are there.
-        let entered = places
-            .iter()
-            .filter(|place| place.since.is_none() && place.membership == Membership::Join);
-        presence.extend(engine.0.presence.in_rooms(entered.map(|place| place.room)));
-        presence.remove(&request.user);
-        // Sections one after the other; within each, most recent first. The sort is stable.
-        places.sort_by_key(|place| section(place.membership));
-        let mut account_data = account_data.remove(&None).unwrap_or_default();
-        account_data.retain(|event| {
-            context
-                .filter()
-                .account_data
-                .takes_other(&event.event_type, Some(&request.user_id))
-        });
+        let Found {
+            places,
+            account_data,
+            presence,
+        } = context.find().await?;
         let inbox = context.inbox().await?;
         let device_lists = match since {
             Some(since) => engine.device_lists_between(session, since, upto).await?,
@@ -341,7 +255,7 @@ impl Answer {
                         "knock_state"
                     };
                     events(&mut room, name, state, |out, event| {
-                        event.write_stripped(out)
+                        event.write_stripped(out);
                     });
                     room.close();
                 }
@@ -459,93 +373,13 @@ impl Answer {
     }
 
     /// The next chunk; `None` at the end.
-    async fn next(mut self) -> Result<(Bytes, Option<Self>), SyncError> {
+    pub(crate) async fn next(mut self) -> Result<(Bytes, Option<Self>), SyncError> {
         let mut bytes = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
         let is_all = self.write_rooms(&mut bytes).await?;
         if is_all {
             self.write_end(&mut bytes);
         }
         Ok((bytes.into(), (!is_all).then_some(self)))
-    }
-}
-
-impl Context {
-    /// What became of the user's memberships after `since`.
-    async fn membership_changes(&self, since: Pos) -> Result<HashMap<RoomNid, Change>, SyncError> {
-        let user = self.request.user;
-        let range = Scan::range::<MembershipLog>(&(user, since.next()), &(user, self.upto.next()));
-        let mut changes = HashMap::new();
-        for (
-            _,
-            MembershipLogRow {
-                room,
-                membership,
-                before,
-            },
-        ) in self.engine.store().scan::<MembershipLog>(range).await?
-        {
-            let change = changes.entry(room).or_insert(Change {
-                was_joined: before == Some(Membership::Join),
-                was_away: false,
-            });
-            change.was_away |= membership != Membership::Join;
-        }
-        Ok(changes)
-    }
-
-    /// Whether and how the answer may tell of a room.
-    async fn place(
-        &self,
-        room: RoomNid,
-        entry: Entry,
-        change: Option<&Change>,
-    ) -> Result<Option<Place>, SyncError> {
-        let since = self.request.since;
-        let (mut membership, mut member) = (entry.membership, entry.member);
-        if member > self.upto {
-            // The session is a moment ahead of what may be told.
-            let Some(row) = self
-                .rooms()
-                .member_at(room, self.request.user, self.upto)
-                .await?
-            else {
-                return Ok(None);
-            };
-            (membership, member) = (row.membership, row.pos);
-        }
-        let is_new = since.is_none_or(|since| member > since);
-        let was_joined = change.is_none_or(|change| change.was_joined);
-        let known = match membership {
-            Membership::Join => {
-                since.filter(|_| was_joined && !change.is_some_and(|change| change.was_away))
-            }
-            Membership::Leave | Membership::Ban
-                if !is_new || (since.is_none() && !self.filter().include_leave) =>
-            {
-                return Ok(None);
-            }
-            Membership::Leave | Membership::Ban => since.filter(|_| was_joined),
-            Membership::Invite | Membership::Knock if !is_new => return Ok(None),
-            Membership::Invite | Membership::Knock => since,
-        };
-        Ok(Some(Place {
-            room,
-            membership,
-            member,
-            entry,
-            since: known,
-            account_data: Vec::new(),
-        }))
-    }
-}
-
-/// A membership's place in the answer.
-fn section(membership: Membership) -> (u8, &'static str) {
-    match membership {
-        Membership::Join => (0, "join"),
-        Membership::Invite => (1, "invite"),
-        Membership::Knock => (2, "knock"),
-        Membership::Leave | Membership::Ban => (3, "leave"),
     }
 }
 
@@ -569,130 +403,4 @@ async fn ignored_users(
     let ignored = Arc::new(engine.0.users.ignored_users(user).await?);
     session.lock().ignored = Some((now, Arc::clone(&ignored)));
     Ok(ignored)
-}
-
-fn write_summary(out: &mut Vec<u8>, summary: &Summary) {
-    let mut object = Members::open(out);
-    if !summary.heroes.is_empty() {
-        let out = object.name("m.heroes");
-        out.push(b'[');
-        list(out, &summary.heroes, |out, hero| {
-            rooms::write_json_str(out, hero.as_str())
-        });
-        out.push(b']');
-    }
-    object.number("m.joined_member_count", summary.joined.into());
-    object.number("m.invited_member_count", summary.invited.into());
-    object.close();
-}
-
-fn write_unread(room: &mut Members<'_>, unread: &RoomUnread) {
-    let write = |out: &mut Vec<u8>, unread: &Unread| {
-        let mut object = Members::open(out);
-        object.number("notification_count", unread.notifications);
-        object.number("highlight_count", unread.highlights);
-        object.close();
-    };
-    write(room.name("unread_notifications"), &unread.main);
-    if !unread.threads.is_empty() {
-        let mut threads = Members::open(room.name("unread_thread_notifications"));
-        for (root, unread) in &unread.threads {
-            write(threads.name(root.as_str()), unread);
-        }
-        threads.close();
-    }
-}
-
-fn write_ephemeral(room: &mut Members<'_>, typing: Option<&[OwnedUserId]>, receipts: &[Receipt]) {
-    let mut written: Vec<(&str, Vec<u8>)> = Vec::new();
-    if let Some(typing) = typing {
-        let mut content = b"{\"user_ids\":[".to_vec();
-        list(&mut content, typing, |out, user| {
-            rooms::write_json_str(out, user.as_str())
-        });
-        content.extend_from_slice(b"]}");
-        written.push(("m.typing", content));
-    }
-    // A user may have a receipt for the same event in several threads, and an event has one place for each user.
-    let mut threads: Vec<&str> = receipts
-        .iter()
-        .map(|receipt| receipt.thread.as_str())
-        .collect();
-    threads.sort_unstable();
-    threads.dedup();
-    for thread in threads {
-        let of_thread = receipts
-            .iter()
-            .filter(|receipt| receipt.thread.as_str() == thread);
-        written.push(("m.receipt", receipt_content(of_thread)));
-    }
-    events(room, "ephemeral", written, |out, (event_type, content)| {
-        basic_event(out, event_type, &content)
-    });
-}
-
-/// `{event: {kind: {user: {ts, thread_id}}}}`
-fn receipt_content<'a>(receipts: impl Iterator<Item = &'a Receipt>) -> Vec<u8> {
-    let mut receipts: Vec<&Receipt> = receipts.collect();
-    receipts
-        .sort_by(|a, b| (&a.event_id, a.kind, &a.user_id).cmp(&(&b.event_id, b.kind, &b.user_id)));
-    let mut content = Vec::new();
-    let mut by_event = Members::open(&mut content);
-    for of_event in receipts.chunk_by(|a, b| a.event_id == b.event_id) {
-        let mut by_kind = Members::open(by_event.name(of_event[0].event_id.as_str()));
-        for of_kind in of_event.chunk_by(|a, b| a.kind == b.kind) {
-            let mut by_user = Members::open(by_kind.name(of_kind[0].kind.as_str()));
-            for receipt in of_kind {
-                let mut object = Members::open(by_user.name(receipt.user_id.as_str()));
-                object.number("ts", receipt.ts);
-                if receipt.thread.as_str() != "" {
-                    object.text("thread_id", receipt.thread.as_str());
-                }
-                object.close();
-            }
-            by_user.close();
-        }
-        by_kind.close();
-    }
-    by_event.close();
-    content
-}
-
-impl Body {
-    pub(crate) fn new(first: First, answer: Answer) -> Self {
-        let rest = (!first.is_all).then_some(answer);
-        Self {
-            first: first.bytes.into(),
-            rest,
-        }
-    }
-
-    /// The whole body, if it is there already.
-    pub fn whole(self) -> Result<Bytes, Self> {
-        if self.rest.is_none() {
-            Ok(self.first)
-        } else {
-            Err(self)
-        }
-    }
-
-    /// The body, read from the store as it is taken. After an error nothing follows, and what came before is no JSON.
-    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, SyncError>> + Send {
-        enum Step {
-            First(Bytes, Option<Answer>),
-            Next(Answer),
-            End,
-        }
-        stream::unfold(Step::First(self.first, self.rest), |step| async move {
-            let (chunk, rest) = match step {
-                Step::First(first, rest) => (Ok(first), rest),
-                Step::Next(answer) => match answer.next().await {
-                    Ok((bytes, rest)) => (Ok(bytes), rest),
-                    Err(error) => (Err(error), None),
-                },
-                Step::End => return None,
-            };
-            Some((chunk, rest.map_or(Step::End, Step::Next)))
-        })
-    }
 }

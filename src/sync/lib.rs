@@ -14,12 +14,15 @@ use thiserror::Error;
 use users::{UserFollower, Users};
 
 mod answer;
+mod body;
 mod delta;
 mod device_lists;
 mod fields;
 mod filter;
+mod fragments;
 mod members;
 mod notifications;
+mod places;
 mod poll;
 mod presence;
 mod session;
@@ -31,7 +34,7 @@ mod to_device;
 mod unread;
 mod write;
 
-pub use answer::Body;
+pub use body::Body;
 pub use device_lists::DeviceLists;
 pub use filter::Filter;
 pub use notifications::{Notification, Notifications};

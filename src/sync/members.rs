@@ -13,8 +13,9 @@ use store::{Pos, RoomNid, StateKeyNid};
 #[derive(Debug, Default)]
 pub(crate) struct Told(HashMap<(RoomNid, StateKeyNid), Pos>);
 
-/// Members remembered per device, about 50 bytes each. Forgetting them all at once costs some members told twice.
-const MAX_TOLD: usize = 20_000;
+/// Members remembered per device, for accounts with thousands of rooms. Forgetting them all at once costs some members
+/// told twice.
+const MAX_TOLD: usize = 100_000;
 
 impl Told {
     /// Whether a client with the token `since` knows the member.

@@ -3,7 +3,7 @@
 //! [spec](https://spec.matrix.org/v1.19/client-server-api/#presence)
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -155,7 +155,8 @@ impl Presence {
             });
         }
         if self.is_enabled() {
-            self.change(user, user_id, state, Some(message)).await?;
+            self.change(user, user_id, state, Some(message.unwrap_or_default()))
+                .await?;
         }
         Ok(())
     }
@@ -210,10 +211,10 @@ impl Presence {
 
     /// Users who may be online in these rooms.
     pub(crate) fn in_rooms(&self, rooms: impl Iterator<Item = RoomNid>) -> Vec<UserNid> {
-        let mut users: HashMap<UserNid, ()> = HashMap::new();
+        let mut users: HashSet<UserNid> = HashSet::new();
         for room in rooms {
             self.0.sessions.for_watchers(room, |session| {
-                users.insert(session.user, ());
+                users.insert(session.user);
             });
             if users.len() > MAX_TOLD {
                 break;
@@ -226,16 +227,16 @@ impl Presence {
                 .get(user)
                 .is_some_and(|entry| entry.status.state != PresenceState::Offline)
         };
-        users.into_keys().filter(online).collect()
+        users.into_iter().filter(online).collect()
     }
 
-    /// `message` is left as it is if it is `None`.
+    /// `message` is left as it is if it is `None`, and removed if it is empty.
     async fn change(
         &self,
         user: UserNid,
         user_id: &UserId,
         state: PresenceState,
-        message: Option<Option<String>>,
+        message: Option<String>,
     ) -> Result<(), RoomError> {
         let is_news = {
             let mut known = self.0.sessions.presence.0.lock();
@@ -253,7 +254,7 @@ impl Presence {
             let mut status = entry.status.clone();
             status.state = state;
             if let Some(message) = message {
-                status.message = message.filter(|message| !message.is_empty());
+                status.message = Some(message).filter(|message| !message.is_empty());
             }
             let is_news =
                 (&status.state, &status.message) != (&entry.status.state, &entry.status.message);

@@ -250,6 +250,8 @@ mod tests {
 
     use super::*;
 
+    type Change = Box<dyn Fn(&mut Ruleset)>;
+
     #[test]
     fn rules_choose_the_way_to_count() {
         let user_id = user_id!("@bob:localhost");
@@ -264,7 +266,7 @@ mod tests {
                 actions,
             ))
         };
-        let rows: Vec<(&str, Box<dyn Fn(&mut Ruleset)>, Way, Way)> = vec![
+        let rows: Vec<(&str, Change, Way, Way)> = vec![
             (
                 "nothing changed",
                 Box::new(|_| ()),
@@ -276,7 +278,7 @@ mod tests {
                 Box::new(|rules| {
                     rules
                         .set_enabled(RuleKind::Override, ".m.rule.master", true)
-                        .unwrap()
+                        .unwrap();
                 }),
                 Way::Nothing,
                 Way::Nothing,
@@ -328,7 +330,7 @@ mod tests {
                 Box::new(|rules| {
                     rules
                         .set_enabled(RuleKind::Underride, ".m.rule.message", false)
-                        .unwrap()
+                        .unwrap();
                 }),
                 Way::OneByOne,
                 Way::OneByOne,

@@ -25,7 +25,7 @@ pub async fn set_typing(
         v3::Typing::Yes(info) => {
             typing
                 .start(&request.room_id, &sender, info.timeout)
-                .await?
+                .await?;
         }
         v3::Typing::No => typing.stop(&request.room_id, &sender).await?,
     }

@@ -62,7 +62,12 @@ impl Syncer {
             .unwrap_or_default();
         let query = format!("timeout={timeout_ms}{since}{}", self.parameters);
         let answer = sync(&self.client, &query).await;
-        self.since = Some(answer["next_batch"].as_str().unwrap().to_owned());
+        self.since = Some(
+            answer["next_batch"]
+                .as_str()
+                .expect("an answer has a token")
+                .to_owned(),
+        );
         answer
     }
 }
@@ -88,39 +93,39 @@ fn read(response: &Response) {
         room.timeline
             .events
             .iter()
-            .for_each(|event| drop(event.deserialize().unwrap()));
+            .for_each(|event| drop(event.deserialize().expect("an event that ruma knows")));
         room.ephemeral
             .events
             .iter()
-            .for_each(|event| drop(event.deserialize().unwrap()));
+            .for_each(|event| drop(event.deserialize().expect("an event that ruma knows")));
         room.account_data
             .events
             .iter()
-            .for_each(|event| drop(event.deserialize().unwrap()));
+            .for_each(|event| drop(event.deserialize().expect("an event that ruma knows")));
         let (State::Before(state) | State::After(state)) = &room.state else {
             continue;
         };
         state
             .events
             .iter()
-            .for_each(|event| drop(event.deserialize().unwrap()));
+            .for_each(|event| drop(event.deserialize().expect("an event that ruma knows")));
     }
     for room in response.rooms.invite.values() {
         room.invite_state
             .events
             .iter()
-            .for_each(|event| drop(event.deserialize().unwrap()));
+            .for_each(|event| drop(event.deserialize().expect("an event that ruma knows")));
     }
     response
         .account_data
         .events
         .iter()
-        .for_each(|event| drop(event.deserialize().unwrap()));
+        .for_each(|event| drop(event.deserialize().expect("an event that ruma knows")));
     response
         .presence
         .events
         .iter()
-        .for_each(|event| drop(event.deserialize().unwrap()));
+        .for_each(|event| drop(event.deserialize().expect("an event that ruma knows")));
 }
 
 /// For a query.
@@ -156,7 +161,10 @@ pub(crate) async fn send(client: &Client, room: &str, event_type: &str, content:
         .put(&path(room, &format!("send/{event_type}/t{txn}")), content)
         .await
         .ok();
-    answer["event_id"].as_str().unwrap().to_owned()
+    answer["event_id"]
+        .as_str()
+        .expect("an id is a string")
+        .to_owned()
 }
 
 pub(crate) fn joined<'a>(answer: &'a Value, room: &str) -> &'a Value {
@@ -171,7 +179,7 @@ pub(crate) fn said(room: &Value) -> Vec<String> {
 /// The bodies, or else the types with state keys, of events.
 pub(crate) fn words(events: &Value) -> Vec<String> {
     let word = |event: &Value| {
-        let event_type = event["type"].as_str().unwrap();
+        let event_type = event["type"].as_str().expect("an event has a type");
         match (
             event["content"]["body"].as_str(),
             event["state_key"].as_str(),

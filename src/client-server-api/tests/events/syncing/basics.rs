@@ -6,6 +6,9 @@ use test_support::TestServer;
 use super::{NOTHING, Syncer, joined, names, said, say, sync, two_in_a_room, words};
 use crate::rooms::{act, create, path, set_state};
 
+/// Something that a client should hear of.
+type Act = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
 #[tokio::test]
 async fn the_first_answer_tells_of_every_room_with_its_latest_events() {
     let server = TestServer::new().await;
@@ -108,14 +111,12 @@ async fn a_waiting_client_is_woken() {
     let (server, alice, bob, room) = two_in_a_room().await;
     let phone = server.login("bob").await;
     let (mut one, mut two) = (Syncer::started(&bob).await, Syncer::started(&phone).await);
-    let hear = async |one: &mut Syncer,
-                      two: &mut Syncer,
-                      act: std::pin::Pin<Box<dyn Future<Output = ()>>>| {
+    let hear = async |one: &mut Syncer, two: &mut Syncer, act: Act| {
         let (first, second, ()) = tokio::join!(one.within(60_000), two.within(60_000), act);
         (first, second)
     };
     let (alice, bob_too) = (alice.clone(), bob.clone());
-    let news: Vec<(&str, std::pin::Pin<Box<dyn Future<Output = ()>>>)> = vec![
+    let news: Vec<(&str, Act)> = vec![
         ("/timeline/events/0/content/body", {
             let (alice, room) = (alice.clone(), room.clone());
             Box::pin(async move { drop(say(&alice, &room, "hello").await) })

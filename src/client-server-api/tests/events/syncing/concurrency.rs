@@ -33,7 +33,12 @@ async fn listen(client: Client, rooms: usize) -> Vec<String> {
             assert_ne!(room["timeline"]["limited"], true);
             for event in room["timeline"]["events"].as_array().into_iter().flatten() {
                 over += usize::from(event["content"]["body"] == "over");
-                heard.push(event["event_id"].as_str().unwrap().to_owned());
+                heard.push(
+                    event["event_id"]
+                        .as_str()
+                        .expect("an id is a string")
+                        .to_owned(),
+                );
             }
         }
     }

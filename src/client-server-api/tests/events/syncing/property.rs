@@ -82,7 +82,7 @@ impl Model {
 
 impl Room {
     fn set(&mut self, event: &Value) {
-        let text = |name: &str| event[name].as_str().unwrap().to_owned();
+        let text = |name: &str| event[name].as_str().expect("a string").to_owned();
         self.state
             .insert((text("type"), text("state_key")), event["event_id"].clone());
     }
@@ -104,7 +104,7 @@ impl Dice {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % sides as u64).unwrap()
+        usize::try_from(self.0 % sides as u64).expect("few sides")
     }
 
     fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
