@@ -116,7 +116,11 @@ pub enum OutboundError {
 
 impl Outbound {
     /// By the options `outbound.*`.
+    ///
+    /// Also chooses the process's cryptography for TLS: whoever else speaks TLS (the media's bucket) comes later.
     pub fn new(config: &Config) -> Self {
+        // An error says that the choice is made: as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Self(Arc::new(Inner {
             filter: Filter::new(config.outbound.allowed_networks.clone()),
             connect_timeout: Duration::from_millis(config.outbound.connect_timeout_ms),
@@ -196,8 +200,6 @@ impl Outbound {
     }
 
     fn client(&self) -> Result<Client, String> {
-        // Somebody else may have chosen already: as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         Client::builder()
             .user_agent(concat!("Myelin/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Arc::new(Filtered(self.0.filter.clone())))
