@@ -3,38 +3,15 @@
 //! Their packages are installed once per lock file into `${XDG_CACHE_HOME:-~/.cache}/myelin/clients`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use spec_tests::Server;
 
 #[test]
 fn real_clients_matrix_js_sdk_talks_both_ways() {
-    let source = clients().join("js");
-    let installed = installed(
-        "js",
-        &source,
-        &["package-lock.json", "package.json"],
-        |folder| {
-            for file in ["package.json", "package-lock.json"] {
-                std::fs::copy(source.join(file), folder.join(file)).unwrap();
-            }
-            let arguments = [
-                "ci",
-                "--ignore-scripts",
-                "--no-audit",
-                "--no-fund",
-                "--loglevel=error",
-            ];
-            run(
-                Command::new("npm").args(arguments).current_dir(folder),
-                "npm (it comes with Node)",
-            );
-        },
-    );
-    // The script stands beside its packages, for Node looks there.
-    let script = installed.join("talk.mjs");
-    std::fs::copy(source.join("talk.mjs"), &script).unwrap();
+    let script = js_script("talk.mjs");
     let output = run(
         Command::new("node")
             .arg(&script)
@@ -42,6 +19,30 @@ fn real_clients_matrix_js_sdk_talks_both_ways() {
         "node (20 or later)",
     );
     assert!(output.ends_with("matrix-js-sdk: all well\n"), "{output}");
+}
+
+#[test]
+fn real_clients_matrix_js_sdk_talks_encrypted_over_kill_9() {
+    let mut server = Server::start();
+    let mut node = Command::new("node")
+        .arg(js_script("encrypted.mjs"))
+        .args([server.url(), "pause"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this test needs node (20 or later)");
+    let mut lines = BufReader::new(node.stdout.take().unwrap()).lines();
+    let middle = lines
+        .next()
+        .expect("the script gets to its middle")
+        .unwrap();
+    assert_eq!(middle, "pause");
+    server.kill();
+    server.start_again();
+    node.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    let end = lines.next().expect("the script gets to its end").unwrap();
+    assert_eq!(end, "matrix-js-sdk, encrypted: all well");
+    assert!(node.wait().unwrap().success());
 }
 
 #[test]
@@ -78,16 +79,47 @@ fn real_clients_matrix_nio_talks_both_ways() {
     assert!(output.ends_with("matrix-nio: all well\n"), "{output}");
 }
 
+/// A script that stands beside the packages of `matrix-js-sdk`, for Node looks there.
+fn js_script(name: &str) -> PathBuf {
+    let source = clients().join("js");
+    let installed = installed(
+        "js",
+        &source,
+        &["package-lock.json", "package.json"],
+        |folder| {
+            for file in ["package.json", "package-lock.json"] {
+                std::fs::copy(source.join(file), folder.join(file)).unwrap();
+            }
+            let arguments = [
+                "ci",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--loglevel=error",
+            ];
+            run(
+                Command::new("npm").args(arguments).current_dir(folder),
+                "npm (it comes with Node)",
+            );
+        },
+    );
+    let script = installed.join(name);
+    std::fs::copy(source.join(name), &script).unwrap();
+    script
+}
+
 fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
-/// The folder with the packages of these lock files, filled by `install` if it is not there yet.
+/// The folder with the packages of these lock files, filled by `install` if it is not there yet. One at a time.
 fn installed(name: &str, source: &Path, locks: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     for lock in locks {
         std::fs::read(source.join(lock)).unwrap().hash(&mut hasher);
     }
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = ONE.lock();
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"),
         PathBuf::from,
