@@ -104,6 +104,48 @@ impl Api {
 }
 
 impl User {
+    /// Uploads a file and downloads it again, a piece at a time: memory is the server's matter here.
+    pub async fn exchange(&self, file: Bytes) -> Result<Duration> {
+        let length = file.len();
+        let started = Instant::now();
+        let request = self.file_request(Method::POST, "/_matrix/media/v3/upload")?;
+        let answer = self
+            .api
+            .http
+            .request(request.body(Full::new(file))?)
+            .await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        if status != 200 {
+            return Err(format!("upload: {status}: {}", String::from_utf8_lossy(&body)).into());
+        }
+        let body: Value = serde_json::from_slice(&body)?;
+        let id = text(&body, "content_uri")?.trim_start_matches("mxc://");
+        let path = format!("/_matrix/client/v1/media/download/{id}");
+        let request = self.file_request(Method::GET, &path)?;
+        let answer = self
+            .api
+            .http
+            .request(request.body(Full::default())?)
+            .await?;
+        let (mut body, mut received) = (answer.into_body(), 0);
+        while let Some(frame) = body.frame().await {
+            received += frame?.data_ref().map_or(0, Bytes::len);
+        }
+        if received != length {
+            return Err(format!("download: {received} of {length} bytes").into());
+        }
+        Ok(started.elapsed())
+    }
+
+    fn file_request(&self, method: Method, path: &str) -> Result<http::request::Builder> {
+        let uri: http::Uri = format!("{}{path}", self.api.url).parse()?;
+        Ok(Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("authorization", format!("Bearer {}", self.token)))
+    }
+
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.api
             .call(Method::GET, path, Some(&self.token), &Value::Null)

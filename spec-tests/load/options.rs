@@ -33,6 +33,7 @@ Scenarios (a number after `=` is the size given here):
   join-storm=N       N users join one room
   messages=N         paging back through N messages, 100 at a time
   mixed=N            N requests as clients make them, by 16 users in 8 rooms
+  media=N            N files of 10 MB uploaded and downloaded, all at once; what counts is the memory
 
 The CPU is that of the server's process and its children, in user and system mode. Only servers on 127.0.0.1 are measured.";
 

@@ -19,7 +19,7 @@ use crate::target::Target;
 pub const WRITERS: usize = 32;
 
 /// Name, small and normal size of each scenario.
-pub const NAMES: [(&str, usize, usize); 12] = [
+pub const NAMES: [(&str, usize, usize); 13] = [
     ("login", 8, 60),
     ("send", 100, 1_000),
     ("send-parallel", 320, 6_400),
@@ -32,6 +32,7 @@ pub const NAMES: [(&str, usize, usize); 12] = [
     ("join-storm", 20, 200),
     ("messages", 300, 3_000),
     ("mixed", 400, 4_000),
+    ("media", 20, 200),
 ];
 
 /// The largest number that may follow a name.
@@ -84,7 +85,7 @@ impl Scenario {
     /// Accounts and rooms, once per target.
     pub async fn prepare(&self, target: &Target) -> Result<Prepared> {
         match self.name {
-            "login" => Ok(Prepared {
+            "login" | "media" => Ok(Prepared {
                 users: target.users(1).await?,
                 ..Prepared::default()
             }),
@@ -140,6 +141,7 @@ impl Scenario {
             "idle" => reading::incremental(prepared, 0).await,
             "join-storm" => sending::join_storm(prepared).await,
             "messages" => reading::page_back(prepared, self.size).await,
+            "media" => sending::exchange_files(&prepared.users[0], self.size).await,
             _ => sending::mixed(target, prepared, self.size).await,
         }
     }

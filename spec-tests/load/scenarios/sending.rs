@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -35,6 +36,20 @@ pub async fn log_in(user: &User, count: usize) -> Result<Vec<Duration>> {
                 .await?
                 .took)
         }
+    })
+    .await
+}
+
+/// Bytes of a file of the media scenario.
+const FILE_BYTES: usize = 10_000_000;
+
+/// Files uploaded and downloaded again, all at once. Each is one byte shorter than the one before, so that none is known.
+pub async fn exchange_files(user: &User, count: usize) -> Result<Vec<Duration>> {
+    let file = Bytes::from(vec![0x5a; FILE_BYTES]);
+    let user = user.clone();
+    in_tasks(count, count, move |index| {
+        let (user, file) = (user.clone(), file.slice(index % FILE_BYTES..));
+        async move { user.exchange(file).await }
     })
     .await
 }
