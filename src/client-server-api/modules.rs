@@ -16,6 +16,7 @@ pub mod receipts;
 pub mod report_content;
 pub mod room_previews;
 pub mod room_upgrades;
+pub mod search;
 pub mod send_to_device;
 pub mod spaces;
 pub mod tags;

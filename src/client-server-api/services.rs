@@ -9,6 +9,7 @@ use encryption::Encryption;
 use host::{Host, Shutdown};
 use http_layer::RateLimits;
 use media::Media;
+use search::Search;
 use sync::{Engine, Presence};
 use users::Users;
 
@@ -37,6 +38,8 @@ pub struct Services {
     pub encryption: Encryption,
     /// Uploaded files, and what is behind links.
     pub media: Media,
+    /// Finds events by words.
+    pub search: Search,
     /// What is told to whom.
     pub sync: Engine,
 }
@@ -98,6 +101,12 @@ impl FromRef<Services> for Delayed {
 impl FromRef<Services> for Watch {
     fn from_ref(services: &Services) -> Self {
         services.watch.clone()
+    }
+}
+
+impl FromRef<Services> for Search {
+    fn from_ref(services: &Services) -> Self {
+        services.search.clone()
     }
 }
 

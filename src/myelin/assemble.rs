@@ -14,6 +14,7 @@ use rooms::{
     Delayed, DelayedOptions, Identity, MemberProfile, Profiles, RoomOptions, Rooms, Typing, Watch,
 };
 use ruma::UserId;
+use search::Search;
 use serde_json::Value;
 use store::{Batch, Store, StoreError, UserNid};
 use sync::Engine;
@@ -70,15 +71,18 @@ pub fn assemble(
     );
     let (room_follower, user_follower) = sync.followers();
     let watch = Watch::default();
+    let search = Search::new(rooms.clone());
     rooms.follow(vec![
         room_follower,
         typing.follower(),
         Arc::new(watch.clone()),
+        Arc::new(search.clone()),
     ]);
     let delayed = Delayed::new(rooms.clone(), host.clone(), delayed_options(&config));
     if delayed.is_enabled() {
         host.spawn("delayed events", delayed.clone().run(shutdown.clone()));
     }
+    host.spawn("search index", search.clone().run(shutdown.clone()));
     users.follow(user_follower);
     encryption.follow(sync.encryption_follower());
     let outbound = Outbound::new(&config);
@@ -102,6 +106,7 @@ pub fn assemble(
         watch,
         encryption,
         media,
+        search,
         sync,
     })
 }

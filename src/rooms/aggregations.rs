@@ -266,7 +266,7 @@ impl Rooms {
     /// The latest valid edit of an event, of those that a reader may see.
     ///
     /// [spec](https://spec.matrix.org/v1.19/client-server-api/#validity-of-replacement-events)
-    pub(crate) async fn latest_edit(
+    pub async fn latest_edit(
         &self,
         event: &Arc<Event>,
         reader: &Reader<'_>,

@@ -99,6 +99,8 @@ tables! {
     // ---- meta -------------------------------------------------------------------------------------------
     /// Facts about the store itself, by name: `schema`, `instance`, `clock`. Written and read by the store.
     Meta in Meta 1: String => Raw;
+    /// Followers of the log by name, such as `search` → how far they have come. Written with what they make of it.
+    Cursors in Meta 2: String => Pos;
 
     // ---- index ------------------------------------------------------------------------------------------
     /// Kind of name and name → its number. Written and read by the interner.
@@ -114,6 +116,11 @@ tables! {
     /// Rooms in the published directory. Written by `rooms`.
     PublishedRooms in Index 6: RoomNid => ();
 
+    /// The search index: room, term (`search/words.rs`) and position of an event that has it → the event, where the term is
+    /// in it, how often, and how many terms it has. Written by `search`, behind the log.
+    SearchPostings in Index 70: (RoomNid, u64, Pos) => (Rsn, u8, u16, u16);
+    /// Room and position of a searched event → its terms, or which event it edits. Written with `SearchPostings`.
+    SearchTexts in Index 71: (RoomNid, Pos) => Raw;
     /// Server name and media id → what it stands for, as JSON. Written by `media`.
     Media in Index 60: (String, String) => Raw;
     /// SHA-256 (hexadecimal) of a file, server name and media id: which ids stand for a file. Written with `Media`.

@@ -1,12 +1,12 @@
 //! Account data, global and per room, and the feed that sync reads
 //! ([spec](https://spec.matrix.org/v1.19/client-server-api/#client-config)).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use ruma::OwnedUserId;
-use serde::{Deserialize, de::IgnoredAny};
-use serde_json::value::RawValue;
+use serde::Deserialize;
+use serde_json::{Map, Value, value::RawValue};
 use store::{
     Batch, Pos, RoomNid, Scan, StoreError, UserNid,
     rows::AccountDataRow,
@@ -97,17 +97,17 @@ impl Users {
     pub async fn ignored_users(&self, user: UserNid) -> Result<HashSet<OwnedUserId>, StoreError> {
         #[derive(Deserialize)]
         struct Content {
-            ignored_users: HashMap<String, IgnoredAny>,
+            ignored_users: Map<String, Value>,
         }
         let content = self
             .account_data(user, None, "m.ignored_user_list")
             .await?
             .and_then(|content| serde_json::from_slice::<Content>(&content).ok());
-        let names = content.map(|content| content.ignored_users.into_keys());
-        Ok(names
+        let ignored = content.map(|content| content.ignored_users);
+        Ok(ignored
             .into_iter()
             .flatten()
-            .filter_map(|name| OwnedUserId::try_from(name).ok())
+            .filter_map(|(name, _)| OwnedUserId::try_from(name).ok())
             .collect())
     }
 

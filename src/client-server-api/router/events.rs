@@ -12,6 +12,7 @@ use ruma::api::client::{
         get_relating_events_with_rel_type_and_event_type,
     },
     room::{get_event_by_timestamp, get_room_event},
+    search::search_events,
     state::{get_state_event_for_key, get_state_events, send_state_event},
     threads::get_threads,
 };
@@ -19,7 +20,7 @@ use ruma::api::client::{
 use crate::{
     Services,
     events::{getting_events, redactions, relationships, sending_events},
-    modules::{event_context, threading},
+    modules::{event_context, search, threading},
 };
 
 pub(crate) fn routes(router: Router<Services>) -> Router<Services> {
@@ -50,6 +51,7 @@ fn relating(router: Router<Services>) -> Router<Services> {
             relationships::get_relating_events_with_rel_type_and_event_type,
         )
         .endpoint::<get_threads::v1::Request, _>(threading::get_thread_roots)
+        .endpoint::<search_events::v3::Request, _>(search::search)
 }
 
 fn sending(router: Router<Services>) -> Router<Services> {

@@ -10,6 +10,7 @@ mod push;
 mod read_markers;
 mod receipts;
 mod room_upgrades;
+mod search;
 mod send_to_device;
 mod tags;
 mod third_party_invites;
