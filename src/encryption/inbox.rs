@@ -101,7 +101,7 @@ impl Inboxes {
 #[derive(Serialize)]
 struct Event<'a> {
     #[serde(rename = "type")]
-    event_type: &'a str,
+    kind: &'a str,
     sender: &'a UserId,
     content: &'a RawValue,
 }
@@ -142,7 +142,7 @@ impl Encryption {
                     continue;
                 };
                 let event = json::write::<Inbox>(&Event {
-                    event_type: sending.event_type,
+                    kind: sending.event_type,
                     sender: sending.user_id,
                     content,
                 })?;

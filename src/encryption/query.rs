@@ -63,7 +63,8 @@ impl Encryption {
             let signatures = self
                 .signatures((user, &device_id), &[(user, user_id)])
                 .await?;
-            let device = with_signatures::<DeviceKeys>(&row, &signatures, Some(*name))?;
+            let device =
+                with_signatures::<DeviceKeys>(&row, &signatures, &Unsigned::DeviceName(*name))?;
             keys.devices.insert(device_id, device);
         }
         self.add_cross_signing_keys(reader, (user, user_id), &mut keys)
@@ -115,7 +116,7 @@ impl Encryption {
                     keys.master = Some(with_signatures::<CrossSigningKeys>(
                         &row,
                         &signatures,
-                        None,
+                        &Unsigned::AsSent,
                     )?);
                 }
                 Kind::SelfSigning => keys.self_signing = Some(key),
@@ -149,30 +150,31 @@ impl Encryption {
     }
 }
 
-/// What was uploaded with what was added to it. `name` is set for a device: its display name, if it has one.
+/// What becomes of `unsigned`.
+enum Unsigned<'a> {
+    AsSent,
+    /// A device's display name, if it has one, and nothing else.
+    DeviceName(Option<&'a str>),
+}
+
+/// What was uploaded with what was added to it.
 fn with_signatures<T: Table>(
     row: &Raw,
     signatures: &Signatures,
-    name: Option<Option<&str>>,
+    unsigned: &Unsigned<'_>,
 ) -> Result<Box<RawValue>, StoreError> {
     let mut object: Map<String, Value> = json::parse::<T, _>(row)?;
-    let is_as_sent = signatures.is_empty()
-        && (name.is_none() || (name == Some(None) && !object.contains_key("unsigned")));
-    if is_as_sent {
-        return json::sent::<T>(&row.0);
-    }
-    if let Some(name) = name {
-        match name {
-            Some(name) => {
-                object.insert(
-                    "unsigned".to_owned(),
-                    json!({ "device_display_name": name }),
-                );
-            }
-            None => {
-                object.remove("unsigned");
-            }
+    let is_unsigned_as_sent = match unsigned {
+        Unsigned::AsSent => true,
+        Unsigned::DeviceName(None) => object.remove("unsigned").is_none(),
+        Unsigned::DeviceName(Some(name)) => {
+            let name = json!({ "device_display_name": name });
+            object.insert("unsigned".to_owned(), name);
+            false
         }
+    };
+    if is_unsigned_as_sent && signatures.is_empty() {
+        return json::sent::<T>(&row.0);
     }
     let all = object.entry("signatures").or_insert_with(|| json!({}));
     for (signer, signed) in signatures {

@@ -6,9 +6,9 @@ use crate::{
     tests::{Fixture, identity, parsed, raw, signed},
 };
 
-fn upload(keys: Value) -> KeyUpload {
+fn upload(keys: &Value) -> KeyUpload {
     KeyUpload {
-        device_keys: Some(raw(&keys)),
+        device_keys: Some(raw(keys)),
         ..KeyUpload::default()
     }
 }
@@ -61,7 +61,7 @@ async fn keys_of_another_device_are_refused() {
     ] {
         let result = fixture
             .encryption
-            .upload_keys(alice.owner(), "A", upload(bad.clone()))
+            .upload_keys(alice.owner(), "A", upload(&bad))
             .await;
         assert!(result.is_err(), "{bad}");
     }
@@ -76,7 +76,7 @@ async fn a_device_that_is_gone_uploads_nothing() {
     let keys = parsed(&identity(&alice, "A", "A"));
     let result = fixture
         .encryption
-        .upload_keys(alice.owner(), "A", upload(keys))
+        .upload_keys(alice.owner(), "A", upload(&keys))
         .await;
     assert!(matches!(result, Err(KeysError::UnknownDevice)));
 }
@@ -228,7 +228,7 @@ async fn signatures_of_keys_that_changed_are_dropped() {
     let other = parsed(&identity(&alice, "A", "other"));
     fixture
         .encryption
-        .upload_keys(alice.owner(), "A", upload(other))
+        .upload_keys(alice.owner(), "A", upload(&other))
         .await
         .unwrap();
     assert_eq!(signatures().await, 1);

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 use store::{Batch, Pos};
+use tokio::task::JoinSet;
 
 use super::{MAX_WAITING, MEASURED_EVERY};
 use crate::{
@@ -113,19 +114,20 @@ async fn a_call_that_comes_twice_at_once_sends_once() {
     let fixture = Fixture::new();
     let alice = fixture.person("alice", &["S"]).await;
     let bob = fixture.person("bob", &["A"]).await;
-    let calls = (0..8).map(|_| {
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
         let encryption = fixture.encryption.clone();
         let messages = to(&bob, &[("A", json!({ "n": 1 }))]);
         let (user, user_id) = (alice.user, alice.user_id.clone());
-        tokio::spawn(async move {
+        calls.spawn(async move {
             let alice = Person { user, user_id };
             encryption
                 .send_to_devices(alice.sending("S", "txn"), &messages)
                 .await
-        })
-    });
-    for call in calls.collect::<Vec<_>>() {
-        call.await.unwrap().unwrap();
+        });
+    }
+    for call in calls.join_all().await {
+        call.unwrap();
     }
     assert_eq!(fixture.contents(&bob, "A").await, [1]);
 }

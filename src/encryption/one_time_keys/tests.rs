@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::{
     Claim, ClaimedKey, KeyUpload, KeysError,
@@ -189,13 +190,14 @@ async fn no_key_is_given_twice_whoever_claims_at_once_and_over_crashes() {
     fixture.upload(&alice, one_time(0..50)).await.unwrap();
     let mut given = BTreeSet::new();
     for round in 0..3 {
-        let claims = (0..16).map(|_| {
+        let mut tasks = JoinSet::new();
+        for _ in 0..16 {
             let encryption = fixture.encryption.clone();
             let claims = [claim(&alice, "A")];
-            tokio::spawn(async move { encryption.claim_keys(&claims).await })
-        });
-        for task in claims.collect::<Vec<_>>() {
-            let key = task.await.unwrap().unwrap().remove(0).unwrap();
+            tasks.spawn(async move { encryption.claim_keys(&claims).await });
+        }
+        for claimed in tasks.join_all().await {
+            let key = claimed.unwrap().remove(0).unwrap();
             assert!(given.insert(key.id.clone()), "{} in round {round}", key.id);
         }
         fixture = fixture.crashed();
@@ -219,14 +221,15 @@ async fn claims_of_several_devices_do_not_wait_for_each_other_forever() {
         fixture.upload(&person, one_time(0..10)).await.unwrap();
         people.push(person);
     }
-    let tasks = (0..10).map(|turn| {
+    let mut tasks = JoinSet::new();
+    for turn in 0..10 {
         let mut claims: Vec<_> = people.iter().map(|person| claim(person, "A")).collect();
         claims.rotate_left(turn);
         let encryption = fixture.encryption.clone();
-        tokio::spawn(async move { encryption.claim_keys(&claims).await })
-    });
-    for task in tasks.collect::<Vec<_>>() {
-        let given = task.await.unwrap().unwrap();
+        tasks.spawn(async move { encryption.claim_keys(&claims).await });
+    }
+    for given in tasks.join_all().await {
+        let given = given.unwrap();
         assert!(given.iter().all(Option::is_some));
     }
     for person in &people {
