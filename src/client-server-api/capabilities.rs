@@ -8,8 +8,9 @@ use http::StatusCode;
 use http_layer::{MatrixRequest, json};
 use ruma::{RoomVersionId, api::client::discovery::get_capabilities};
 use serde_json::json;
+use users::Users;
 
-use crate::{Error, Sender};
+use crate::{Error, Session};
 
 /// The room versions that rooms can be created in, each with all its rules.
 const ROOM_VERSIONS: [RoomVersionId; 12] = [
@@ -34,14 +35,15 @@ const ROOM_VERSIONS: [RoomVersionId; 12] = [
 /// Written by hand: ruma's type leaves out what clients would assume anyway, and they do not all assume the same.
 pub async fn get_capabilities(
     State(config): State<Arc<Config>>,
-    Sender(_): Sender,
+    State(users): State<Users>,
+    Session(session): Session,
     MatrixRequest(_): MatrixRequest<get_capabilities::v3::Request>,
 ) -> Result<Response, Error> {
     let available: BTreeMap<&str, &str> = ROOM_VERSIONS
         .iter()
         .map(|version| (version.as_str(), "stable"))
         .collect();
-    let capabilities = json!({
+    let mut capabilities = json!({
         "m.change_password": { "enabled": true },
         "m.room_versions": { "default": config.rooms.default_version, "available": available },
         "m.set_displayname": { "enabled": true },
@@ -51,6 +53,9 @@ pub async fn get_capabilities(
         "m.profile_fields": { "enabled": true },
         "m.forget_forced_upon_leave": { "enabled": false },
     });
+    if users.is_admin(session.user).await? {
+        capabilities["m.account_moderation"] = json!({ "suspend": true, "lock": true });
+    }
     Ok(json(
         StatusCode::OK,
         &json!({ "capabilities": capabilities }),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use ::rooms::Delayed;
 use axum::{extract::State, response::Response};
 use config::Config;
 use http::StatusCode;
@@ -19,20 +20,30 @@ use serde_json::json;
 
 use crate::Error;
 
-/// The versions claimed. Media, encryption and search are still missing from what these ask for, but Element and the
-/// SDKs refuse to talk to a server that claims less than v1.5; what is missing answers `M_UNRECOGNIZED`.
-const VERSIONS: [&str; 13] = [
+/// The versions claimed: all up to the one of which something that clients rely on is missing (v1.17). What is not served of
+/// these needs what this server does not have (identity servers, single sign-on, e-mail) and answers `M_UNRECOGNIZED`.
+const VERSIONS: [&str; 24] = [
     "r0.0.1", "r0.1.0", "r0.2.0", "r0.3.0", "r0.4.0", "r0.5.0", "r0.6.0", "r0.6.1", "v1.1", "v1.2",
-    "v1.3", "v1.4", "v1.5",
+    "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12", "v1.13",
+    "v1.14", "v1.15", "v1.16",
 ];
 
 /// Parts of later versions that already hold, under the names by which clients ask.
-const FEATURES: [&str; 2] = [
+const FEATURES: [&str; 5] = [
     // Lazy-loaded members (v1.1), which old clients look for here.
     "m.lazy_load_members",
     // Private read receipts (v1.4).
     "org.matrix.msc2285.stable",
+    // Rooms of a type in the directory (v1.4): Element shows spaces there.
+    "org.matrix.msc3827.stable",
+    // Threads (v1.4).
+    "org.matrix.msc3440.stable",
+    // Mutual rooms (v1.19).
+    "uk.half-shot.msc2666.query_mutual_rooms.stable",
 ];
+
+/// Delayed events, which can be switched off.
+const DELAYED_EVENTS: &str = "org.matrix.msc4140";
 
 /// `GET /.well-known/matrix/client`
 ///
@@ -94,10 +105,13 @@ pub async fn get_well_known(State(config): State<Arc<Config>>) -> Result<Respons
 ///
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions)
 pub async fn get_versions(
+    State(delayed): State<Delayed>,
     MatrixRequest(_): MatrixRequest<get_supported_versions::Request>,
 ) -> MatrixResponse<get_supported_versions::Response> {
     let versions = VERSIONS.map(str::to_owned).to_vec();
     let mut response = get_supported_versions::Response::new(versions);
     response.unstable_features = FEATURES.map(|name| (name.to_owned(), true)).into();
+    let delayed = (DELAYED_EVENTS.to_owned(), delayed.is_enabled());
+    response.unstable_features.extend([delayed]);
     MatrixResponse(response)
 }

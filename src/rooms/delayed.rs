@@ -280,7 +280,8 @@ impl Delayed {
             }
             Ok::<_, DelayedError>(())
         };
-        self.0.loaded.get_or_try_init(load).await.map(|()| ())
+        self.0.loaded.get_or_try_init(load).await?;
+        Ok(())
     }
 
     /// How long until the first one is due; `None` if none waits.
@@ -318,29 +319,25 @@ impl Delayed {
         let name = self.0.rooms.store().interner().name(user).await?;
         let sender = OwnedUserId::try_from(&*name).map_err(|_| DelayedError::NotFound)?;
         let (room_id, event_type) = (&event.room_id, event.event_type.as_str());
-        match &event.state_key {
-            Some(state_key) => {
-                self.0
-                    .rooms
-                    .set_state(room_id, &sender, event_type, state_key, &event.content)
-                    .await?;
-            }
-            None => {
-                let transaction = Transaction {
-                    device_id: DEVICE,
-                    txn_id: &event.delay_id,
-                };
-                self.0
-                    .rooms
-                    .send_message(
-                        room_id,
-                        &sender,
-                        event_type,
-                        &event.content,
-                        Some(transaction),
-                    )
-                    .await?;
-            }
+        let rooms = &self.0.rooms;
+        if let Some(state_key) = &event.state_key {
+            rooms
+                .set_state(room_id, &sender, event_type, state_key, &event.content)
+                .await?;
+        } else {
+            let transaction = Transaction {
+                device_id: DEVICE,
+                txn_id: &event.delay_id,
+            };
+            rooms
+                .send_message(
+                    room_id,
+                    &sender,
+                    event_type,
+                    &event.content,
+                    Some(transaction),
+                )
+                .await?;
         }
         Ok(())
     }

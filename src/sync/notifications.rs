@@ -6,7 +6,7 @@
 //! today say what notifies. A page looks at a bounded number of events; where they run out it ends early, with a token.
 
 use std::{
-    collections::{BinaryHeap, HashMap, HashSet},
+    collections::{BinaryHeap, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -87,11 +87,9 @@ impl Engine {
                 page.next_token = Some(self.token(pos));
                 break;
             }
-            if !rooms.contains_key(&room) {
-                rooms.insert(room, self.past(room, user, user_id).await?);
-            }
-            let Some(past) = rooms.get_mut(&room) else {
-                continue;
+            let past = match rooms.entry(room) {
+                Entry::Occupied(past) => past.into_mut(),
+                Entry::Vacant(place) => place.insert(self.past(room, user, user_id).await?),
             };
             if past.events.is_empty() {
                 past.events = self.earlier(room, pos).await?;
@@ -191,7 +189,7 @@ impl Engine {
         #[derive(serde::Deserialize)]
         struct Content {
             #[serde(default)]
-            ignored_users: HashMap<String, serde::de::IgnoredAny>,
+            ignored_users: HashMap<String, serde_json::Value>,
         }
         let users = &self.0.users;
         let content = users

@@ -18,6 +18,10 @@ use crate::{
 
 /// A local account.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that an account may have"
+)]
 pub struct Account {
     /// The PHC string. Without one nobody logs in by password.
     #[serde(default, skip_serializing_if = "Option::is_none")]

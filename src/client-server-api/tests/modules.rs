@@ -1,18 +1,27 @@
 //! [Modules](https://spec.matrix.org/v1.19/client-server-api/#modules).
 
 mod account_data;
+mod admin;
 mod content_repo;
+mod delayed_events;
 mod device_management;
 mod end_to_end_encryption;
 mod event_context;
+mod mutual_rooms;
+mod openid;
 mod presence;
 mod push;
 mod read_markers;
 mod receipts;
+mod report_content;
+mod room_previews;
 mod room_upgrades;
 mod search;
 mod send_to_device;
+mod spaces;
 mod tags;
 mod third_party_invites;
+mod third_party_networks;
 mod threading;
 mod typing_notifications;
+mod voip_events;

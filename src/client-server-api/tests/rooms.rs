@@ -7,6 +7,7 @@ mod aliases;
 mod creation;
 mod membership;
 mod published_directory;
+mod summaries;
 
 /// A new room.
 pub(crate) async fn create(creator: &Client, body: Value) -> String {

@@ -8,7 +8,7 @@ async fn versions_are_told_to_anyone() {
     let reply = server.anyone().get("/_matrix/client/versions").await;
     assert_eq!(reply.headers["access-control-allow-origin"], "*");
     let versions = reply.ok()["versions"].clone();
-    for version in ["r0.0.1", "r0.6.1", "v1.1", "v1.5"] {
+    for version in ["r0.0.1", "r0.6.1", "v1.1", "v1.5", "v1.11"] {
         assert!(
             versions.as_array().unwrap().contains(&json!(version)),
             "{version}"

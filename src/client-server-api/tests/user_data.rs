@@ -1,1 +1,2 @@
 mod profiles;
+mod user_directory;

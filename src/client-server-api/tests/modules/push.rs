@@ -1,1 +1,3 @@
+mod notifications;
 mod push_rules;
+mod pushers;
