@@ -68,7 +68,7 @@ pub async fn upload_cross_signing_signatures(
     let (mut signed, mut names) = (Vec::new(), Vec::new());
     for (user_id, keys) in request.signed_keys {
         let user = number(&users, &user_id).await?;
-        for (key_id, key) in keys.iter() {
+        for (key_id, key) in &keys {
             signed.push(Signed {
                 user,
                 key_id: key_id.to_owned(),
