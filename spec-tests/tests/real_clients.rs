@@ -114,12 +114,12 @@ fn clients() -> PathBuf {
 
 /// The folder with the packages of these lock files, filled by `install` if it is not there yet. One at a time.
 fn installed(name: &str, source: &Path, locks: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = ONE.lock();
     let mut hasher = DefaultHasher::new();
     for lock in locks {
         std::fs::read(source.join(lock)).unwrap().hash(&mut hasher);
     }
-    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _one = ONE.lock();
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"),
         PathBuf::from,
