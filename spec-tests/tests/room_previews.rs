@@ -1,7 +1,7 @@
 //! [Room previews](https://spec.matrix.org/v1.19/client-server-api/#room-previews): what a world-readable room shows without joining.
 
 use serde_json::json;
-use spec_tests::{find_state, room_path, user};
+use spec_tests::{encode, find_state, room_path, user};
 
 #[test]
 fn a_world_readable_room_is_read_without_joining() {
@@ -46,5 +46,33 @@ fn the_preview_ends_when_the_room_is_closed() {
     bob.get_event(&room, &open).ok();
     assert_ne!(bob.get_event(&room, &closed).status, 200);
     bob.get_state(&room, "m.room.create", "")
+        .fails(403, "M_FORBIDDEN");
+}
+
+#[test]
+fn a_world_readable_room_is_followed_without_joining() {
+    let (alice, bob) = (user("alice"), user("bob"));
+    let room = alice.public_room();
+    let content = json!({"history_visibility": "world_readable"});
+    alice.set_state(&room, "m.room.history_visibility", "", content);
+    alice.say(&room, "before");
+    let initial = bob.get(&room_path(&room, "initialSync?limit=5")).ok();
+    let chunk = initial["messages"]["chunk"].as_array().unwrap();
+    assert_eq!(chunk.last().unwrap()["content"]["body"], "before");
+    assert!(find_state(&initial["state"], "m.room.create", "").is_some());
+    let end = initial["messages"]["end"].as_str().unwrap();
+    let (query, event) = std::thread::scope(|scope| {
+        let path = format!(
+            "/v3/events?room_id={}&from={end}&timeout=20000",
+            encode(&room)
+        );
+        let bob = &bob;
+        let waiting = scope.spawn(move || bob.get(&path).ok());
+        let event = alice.say(&room, "after");
+        (waiting.join().unwrap(), event)
+    });
+    assert_eq!(query["chunk"][0]["event_id"], event.as_str());
+    let closed = alice.create_room(json!({"preset": "private_chat"}));
+    bob.get(&room_path(&closed, "initialSync"))
         .fails(403, "M_FORBIDDEN");
 }
