@@ -286,7 +286,7 @@ impl Default for Storage {
         Self {
             durability: Durability::default(),
             interval_ms: 1_000,
-            cache_bytes: 128 << 20,
+            cache_bytes: 64 << 20,
             queue_bytes: 64 << 20,
         }
     }

@@ -20,9 +20,9 @@ use crate::{Event, RoomError, relations::Annotation};
 /// How many of the latest events a room keeps at hand for waiting clients (DESIGN §5).
 const RECENT_EVENTS: usize = 32;
 
-/// Bytes that a loaded room occupies, roughly: an empty one with its create event, power levels and a few members
-/// measures about 6 KB; its ring holds events that the event cache counts too.
-pub(crate) const WEIGHT: usize = 12 * 1024;
+/// Bytes that a loaded room occupies, roughly: 6 KB with its create event, power levels and a few members, and a ring half
+/// full of events of 1.5 KB.
+pub(crate) const WEIGHT: usize = 32 * 1024;
 
 /// How many state entries the writer keeps before it lets those go that it can read again.
 const MAX_STATE_ENTRIES: usize = 2048;
