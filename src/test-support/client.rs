@@ -100,7 +100,7 @@ impl Client {
             "password": password(localpart),
             "auth": { "type": "m.login.dummy" },
         });
-        self.logged_in(self.post("/_matrix/client/v3/register", body).await.ok())
+        self.logged_in(&self.post("/_matrix/client/v3/register", body).await.ok())
     }
 
     pub(crate) async fn login(&self, localpart: &str) -> Self {
@@ -109,10 +109,10 @@ impl Client {
             "identifier": { "type": "m.id.user", "user": localpart },
             "password": password(localpart),
         });
-        self.logged_in(self.post("/_matrix/client/v3/login", body).await.ok())
+        self.logged_in(&self.post("/_matrix/client/v3/login", body).await.ok())
     }
 
-    fn logged_in(&self, answer: Value) -> Self {
+    fn logged_in(&self, answer: &Value) -> Self {
         let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
         Self {
             router: self.router.clone(),

@@ -50,6 +50,10 @@ impl TestServer {
     }
 
     /// The same with other options.
+    #[expect(
+        clippy::unused_async,
+        reason = "a server starts inside a runtime, and those who await it have one"
+    )]
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.registration.mode = RegistrationMode::Open;

@@ -1,5 +1,10 @@
 //! The binary's words; what it serves is tested in `spec-tests`. With a test here, cargo builds the binary for those.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where it fails, in its helpers too"
+)]
+
 use std::process::Command;
 
 fn myelin(arguments: &[&str]) -> (bool, String, String) {
