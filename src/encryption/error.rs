@@ -32,9 +32,6 @@ pub enum KeysError {
     /// The user must show that it is they who ask.
     #[error("the user must confirm that")]
     Unconfirmed,
-    /// There is no such thing.
-    #[error("{0}")]
-    NotFound(&'static str),
     /// Below.
     #[error(transparent)]
     Store(#[from] StoreError),

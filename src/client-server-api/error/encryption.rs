@@ -23,7 +23,6 @@ impl From<KeysError> for Error {
             KeysError::Forbidden(_) | KeysError::Unconfirmed => {
                 StandardError::forbidden(message).into()
             }
-            KeysError::NotFound(_) => StandardError::not_found(message).into(),
             KeysError::Store(error) => error.into(),
         }
     }
