@@ -226,14 +226,14 @@ async fn edits_are_found_instead_of_what_they_replace() {
     let (_server, alice, room) = room().await;
     let event = say(&alice, &room, "colour grene", "1").await;
     let first = edit(&alice, &room, &event, "colour green").await;
-    assert_eq!(find(&alice, "green").await, [event.clone()]);
+    assert_eq!(find(&alice, "green").await, std::slice::from_ref(&event));
     assert!(find(&alice, "grene").await.is_empty());
     let found = search(&alice, json!({ "search_term": "green" })).await;
     let relations = &found["results"][0]["result"]["unsigned"]["m.relations"];
     assert_eq!(relations["m.replace"]["event_id"], first);
     // Without its edit it reads as before.
     redact(&alice, &room, &first).await;
-    assert_eq!(find(&alice, "grene").await, [event.clone()]);
+    assert_eq!(find(&alice, "grene").await, std::slice::from_ref(&event));
     assert!(find(&alice, "green").await.is_empty());
     redact(&alice, &room, &event).await;
     assert!(find(&alice, "colour").await.is_empty());
@@ -248,7 +248,7 @@ async fn only_what_the_searcher_may_see_is_found() {
     say(&alice, &secret, "badger secret", "2").await;
     assert!(find(&bob, "badger").await.is_empty());
     act(&bob, &room, "join", json!({})).await;
-    assert_eq!(find(&bob, "badger").await, [early.clone()]);
+    assert_eq!(find(&bob, "badger").await, std::slice::from_ref(&early));
     let hidden = json!({ "history_visibility": "joined" });
     set_state(&alice, &room, "m.room.history_visibility", hidden).await;
     act(&bob, &room, "leave", json!({})).await;
@@ -279,7 +279,7 @@ async fn encrypted_rooms_are_never_searched() {
 async fn the_index_goes_on_after_a_restart() {
     let (server, alice, room) = room().await;
     let before = say(&alice, &room, "otter", "1").await;
-    assert_eq!(find(&alice, "otter").await, [before.clone()]);
+    assert_eq!(find(&alice, "otter").await, std::slice::from_ref(&before));
     let after = say(&alice, &room, "otter again", "2").await;
     let server = server.restart().await;
     let alice = server.login("alice").await;
