@@ -330,7 +330,7 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self {
-            filter: "info".to_owned(),
+            filter: "info,ruma_state_res=warn".to_owned(),
             format: LogFormat::default(),
         }
     }
