@@ -3,6 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// glibc's allocator slows down as the heap grows: a sync with 5,000 rooms cost twice that with 100
+/// (docs/decisions/allocator.md).
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match myelin::run(myelin::CommandLine::parse()) {
