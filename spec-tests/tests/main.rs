@@ -23,6 +23,7 @@ mod filtering;
 mod getting_events;
 mod history_visibility;
 mod hostile_input;
+mod invite_permission;
 mod login;
 mod membership;
 mod presence;

@@ -29,7 +29,7 @@ const VERSIONS: [&str; 24] = [
 ];
 
 /// Parts of later versions that already hold, under the names by which clients ask.
-const FEATURES: [&str; 5] = [
+const FEATURES: [&str; 8] = [
     // Lazy-loaded members (v1.1), which old clients look for here.
     "m.lazy_load_members",
     // Private read receipts (v1.4).
@@ -38,6 +38,10 @@ const FEATURES: [&str; 5] = [
     "org.matrix.msc3827.stable",
     // Threads (v1.4).
     "org.matrix.msc3440.stable",
+    // Invite blocking (v1.18), under the names by which Element has asked for it over time.
+    "org.matrix.msc4380.stable",
+    "org.matrix.msc4380",
+    "org.matrix.msc4155",
     // Mutual rooms (v1.19).
     "uk.half-shot.msc2666.query_mutual_rooms.stable",
 ];

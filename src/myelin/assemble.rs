@@ -19,7 +19,7 @@ use serde_json::Value;
 use store::{Batch, Store, StoreError, UserNid};
 use sync::Engine;
 use thiserror::Error;
-use users::{DeviceKeeper, KeeperFuture, OptionsError, UserNews, Users};
+use users::{DeviceKeeper, InvitePermission, KeeperFuture, OptionsError, UserNews, Users};
 
 /// Why the parts do not fit together.
 #[derive(Debug, Error)]
@@ -180,6 +180,16 @@ impl UserProfiles {
     }
 }
 
+impl UserProfiles {
+    async fn refuses(&self, invitee: &UserId, inviter: &UserId) -> Result<bool, StoreError> {
+        let Some(number) = self.0.number(invitee).await? else {
+            return Ok(false);
+        };
+        let permission = self.0.invite_permission(number, inviter).await?;
+        Ok(permission == InvitePermission::Block)
+    }
+}
+
 impl Profiles for UserProfiles {
     fn profile<'a>(
         &'a self,
@@ -191,6 +201,22 @@ impl Profiles for UserProfiles {
                 tracing::warn!(user.id = %user, %error, "a profile cannot be read");
                 MemberProfile::default()
             })
+        })
+    }
+
+    fn refuses_invite<'a>(
+        &'a self,
+        invitee: &'a UserId,
+        inviter: &'a UserId,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(async move {
+            // Where it cannot be known the invitation goes out: sync asks again before it tells anybody.
+            self.refuses(invitee, inviter)
+                .await
+                .unwrap_or_else(|error| {
+                    tracing::warn!(user.id = %invitee, %error, "invite permissions cannot be read");
+                    false
+                })
         })
     }
 }

@@ -101,9 +101,13 @@ impl Rooms {
     ///
     /// # Errors
     /// [`RoomError::UnsupportedRoomVersion`]; [`RoomError::AliasTaken`]; [`RoomError::InvalidRoomState`] if the events asked for
-    /// contradict each other or the authorisation rules; `BadJson`, `TooLarge`.
+    /// contradict each other or the authorisation rules; [`RoomError::InviteBlocked`] if one of the invited does not want to
+    /// be; `BadJson`, `TooLarge`. There is no room then.
     pub async fn create(&self, creation: Creation) -> Result<OwnedRoomId, RoomError> {
         let alias = self.alias_of(&creation).await?;
+        for invited in &creation.invite {
+            self.check_invite(&creation.creator, invited).await?;
+        }
         let profile = self.profiles().profile(&creation.creator).await;
         let mut founded = self.found(&creation).await?;
         let room = Arc::clone(&founded.room);

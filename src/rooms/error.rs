@@ -1,7 +1,7 @@
 //! What can go wrong in a room, without HTTP.
 
 use room_versions::{AuthError, BuildError, ContentError, ParseError};
-use ruma::{OwnedRoomAliasId, RoomVersionId};
+use ruma::{OwnedRoomAliasId, OwnedUserId, RoomVersionId};
 use store::{CorruptRow, StoreError};
 use thiserror::Error;
 
@@ -17,6 +17,9 @@ pub enum RoomError {
     /// The authorisation rules, or the server's own, say no.
     #[error("{0}")]
     Forbidden(String),
+    /// The user has chosen not to be invited (`M_INVITE_BLOCKED`).
+    #[error("{0} does not want to be invited")]
+    InviteBlocked(OwnedUserId),
     /// An event, state or alias that does not exist or that the user may not see.
     #[error("{0} not found")]
     NotFound(&'static str),

@@ -21,6 +21,14 @@ impl Profiles for NoProfiles {
     ) -> Pin<Box<dyn Future<Output = MemberProfile> + Send + 'a>> {
         Box::pin(async { MemberProfile::default() })
     }
+
+    fn refuses_invite<'a>(
+        &'a self,
+        _invitee: &'a UserId,
+        _inviter: &'a UserId,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(async { false })
+    }
 }
 
 pub(crate) fn alice() -> &'static UserId {

@@ -66,7 +66,8 @@ impl Rooms {
     /// Invites a user.
     ///
     /// # Errors
-    /// [`RoomError::NotJoined`], [`RoomError::Forbidden`]: also for somebody who is in the room already, or banned.
+    /// [`RoomError::NotJoined`], [`RoomError::Forbidden`]: also for somebody who is in the room already, or banned;
+    /// [`RoomError::InviteBlocked`]
     pub async fn invite(
         &self,
         room_id: &RoomId,
@@ -81,11 +82,29 @@ impl Rooms {
             ));
         }
         self.profiles().profile(target).await.write(&mut content);
+        let wanted = self.check_invite(sender, target).await;
         self.change(&room, async |append| {
             require_joined(append, sender).await?;
-            append.member(sender, target, "invite", content).await
+            append.member(sender, target, "invite", content).await?;
+            // Last: what the user has chosen is told to those alone who may invite.
+            wanted
         })
         .await
+    }
+
+    /// Whether a user wants to be invited by `sender`.
+    ///
+    /// # Errors
+    /// [`RoomError::InviteBlocked`]
+    pub(crate) async fn check_invite(
+        &self,
+        sender: &UserId,
+        target: &UserId,
+    ) -> Result<(), RoomError> {
+        if self.profiles().refuses_invite(target, sender).await {
+            return Err(RoomError::InviteBlocked(target.to_owned()));
+        }
+        Ok(())
     }
 
     /// Asks to be let in.
@@ -222,10 +241,14 @@ impl Rooms {
             .map_err(|_| RoomError::InvalidParam("the state key is not a user id".to_owned()))?;
         let membership = content.get("membership").and_then(Value::as_str);
         let joins = membership == Some("join") && target == sender;
-        if membership == Some("invite") && !self.is_local(&target) {
-            return Err(RoomError::Forbidden(
-                "this server does not federate yet".to_owned(),
-            ));
+        let mut wanted = Ok(());
+        if membership == Some("invite") {
+            if !self.is_local(&target) {
+                return Err(RoomError::Forbidden(
+                    "this server does not federate yet".to_owned(),
+                ));
+            }
+            wanted = self.check_invite(sender, &target).await;
         }
         content.remove("join_authorised_via_users_server");
         self.write(room, None, async |append| {
@@ -247,7 +270,8 @@ impl Rooms {
                 return Ok(current.pdu.event_id.clone());
             }
             let event = NewEvent::state("m.room.member", target.as_str(), sender, &content);
-            append.append(event).await
+            let event_id = append.append(event).await?;
+            wanted.map(|()| event_id)
         })
         .await
     }

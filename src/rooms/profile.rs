@@ -4,9 +4,9 @@
 
 use std::{future::Future, pin::Pin};
 
-use ruma::UserId;
+use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, value::to_raw_value};
-use store::rows::Membership;
+use store::{StoreError, UserNid, rows::Membership};
 
 use crate::{
     RoomError, Rooms,
@@ -22,13 +22,30 @@ pub struct MemberProfile {
     pub avatar_url: Option<String>,
 }
 
-/// Knows the profiles of local users; plugged in from outside.
+/// Knows the profiles of local users, and whose invitations they refuse; plugged in from outside.
 pub trait Profiles: Send + Sync + 'static {
     /// A user's profile; empty for an unknown user.
     fn profile<'a>(
         &'a self,
         user: &'a UserId,
     ) -> Pin<Box<dyn Future<Output = MemberProfile> + Send + 'a>>;
+
+    /// Whether a user refuses to be invited by another; unknown users refuse nothing.
+    ///
+    /// [spec](https://spec.matrix.org/v1.19/client-server-api/#invite-permission)
+    fn refuses_invite<'a>(
+        &'a self,
+        invitee: &'a UserId,
+        inviter: &'a UserId,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+
+    /// Those of `users` who are guests of this server. Without guests, none.
+    fn guests<'a>(
+        &'a self,
+        _users: &'a [UserNid],
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<OwnedUserId>, StoreError>> + Send + 'a>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }
 
 impl MemberProfile {

@@ -23,6 +23,14 @@ impl Profiles for NoProfiles {
     ) -> std::pin::Pin<Box<dyn Future<Output = MemberProfile> + Send + 'a>> {
         Box::pin(async { MemberProfile::default() })
     }
+
+    fn refuses_invite<'a>(
+        &'a self,
+        _invitee: &'a UserId,
+        _inviter: &'a UserId,
+    ) -> std::pin::Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(async { false })
+    }
 }
 
 /// Remembers what it hears.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use rooms::{Event, Receipt, RoomUnread};
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use store::{CorruptRow, Pos, RoomNid, Rsn, StoreError, rows::Membership};
-use users::AccountDataEvent;
+use users::{AccountDataEvent, InvitePermission};
 
 use crate::{SyncError, answer::Context, session::Entry, summary::Summary, timeline::Timeline};
 
@@ -197,7 +197,8 @@ impl Context {
         })
     }
 
-    /// The stripped state of a room that the user is invited to or knocks at; `None` if the one who invites is ignored.
+    /// The stripped state of a room that the user is invited to or knocks at; `None` if the user does not
+    /// want to hear of it.
     pub(crate) async fn stripped_state(
         &self,
         place: &Place,
@@ -209,7 +210,7 @@ impl Context {
         }
         if let Some(own) = self.member_event(room).await? {
             if place.membership == Membership::Invite {
-                if self.ignored.contains(&own.sender) {
+                if self.ignored.contains(&own.sender) || !self.may_invite(&own.sender).await? {
                     return Ok(None);
                 }
                 events.extend(
@@ -221,6 +222,15 @@ impl Context {
             events.push(own);
         }
         Ok(Some(events))
+    }
+
+    /// Whether an invitation may be told: the user may have blocked invitations after it came.
+    ///
+    /// [spec](https://spec.matrix.org/v1.19/client-server-api/#invite-permission)
+    async fn may_invite(&self, inviter: &UserId) -> Result<bool, SyncError> {
+        let users = &self.engine.0.users;
+        let permission = users.invite_permission(self.request.user, inviter).await?;
+        Ok(permission == InvitePermission::Allow)
     }
 
     /// The room's id.

@@ -21,6 +21,7 @@ mod directory;
 mod error;
 mod filters;
 mod interactive;
+mod invite_permission;
 mod jwt;
 mod locks;
 mod login;
@@ -48,6 +49,7 @@ pub use error::{
 pub use interactive::{
     Attempt, Challenge, Credential, Failure, InteractiveError, Proof, Purpose, Stage,
 };
+pub use invite_permission::InvitePermission;
 pub use login::{LoginToken, UserName};
 pub use news::{DeviceKeeper, KeeperFuture, UserFollower, UserNews};
 pub use openid::OpenIdToken;

@@ -13,6 +13,9 @@ impl From<RoomError> for Error {
             RoomError::UnknownRoom => StandardError::not_found("Unknown room.").into(),
             RoomError::NotJoined => StandardError::forbidden("You are not in this room.").into(),
             RoomError::Forbidden(message) => StandardError::forbidden(message).into(),
+            RoomError::InviteBlocked(_) => {
+                StandardError::new(Errcode::InviteBlocked, message).into()
+            }
             RoomError::NotFound(_) => StandardError::not_found(message).into(),
             RoomError::InvalidParam(message) => StandardError::invalid_param(message).into(),
             RoomError::BadJson(message) => StandardError::bad_json(message).into(),

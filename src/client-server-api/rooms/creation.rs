@@ -28,7 +28,7 @@ const MAX_INITIAL_STATE: usize = 500;
 ///
 /// # Errors
 /// `M_ROOM_IN_USE`, `M_INVALID_ROOM_STATE`, `M_UNSUPPORTED_ROOM_VERSION`, `M_BAD_JSON`; `M_THREEPID_DENIED` for
-/// `invite_3pid`, which needs an identity server.
+/// `invite_3pid`, which needs an identity server; `M_INVITE_BLOCKED` if one of the invited does not want to be.
 pub async fn create_room(
     State(rooms): State<Rooms>,
     State(limits): State<RateLimits>,

@@ -7,6 +7,7 @@ mod delayed_events;
 mod device_management;
 mod end_to_end_encryption;
 mod event_context;
+mod invite_permission;
 mod mutual_rooms;
 mod openid;
 mod presence;

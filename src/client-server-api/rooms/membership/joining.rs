@@ -22,7 +22,8 @@ use crate::{ActiveSender, Error, modules::third_party_invites};
 /// [`invite_by_3pid`](third_party_invites::invite_by_3pid).
 ///
 /// # Errors
-/// `M_FORBIDDEN` unless the sender is in the room and may invite, and the user is neither in it nor banned.
+/// `M_FORBIDDEN` unless the sender is in the room and may invite, and the user is neither in it nor banned;
+/// `M_INVITE_BLOCKED` if the user does not want to be invited.
 pub async fn invite_user(
     State(rooms): State<Rooms>,
     State(limits): State<RateLimits>,
