@@ -38,9 +38,9 @@ pub struct Media {
     /// Whether whoever knows its URL may download without logging in, by the paths that the spec has frozen. What is
     /// uploaded while this is on stays open.
     pub unauthenticated_downloads: bool,
-    /// "files" (in the data directory) or "s3" (needs a build with the feature `s3`).
+    /// "files" (in the data directory) or "s3".
     pub backend: MediaBackend,
-    /// The bucket of "s3".
+    /// The bucket of "s3", this server's alone. Let it delete multipart uploads that were never completed.
     pub s3_bucket: Option<String>,
     /// The region of "s3".
     pub s3_region: Option<String>,

@@ -77,6 +77,17 @@ pub enum FindError {
     Store(#[from] StoreError),
 }
 
+/// Nothing is deleted.
+#[derive(Debug, Error)]
+pub enum DeleteError {
+    /// Unknown, or deleted already.
+    #[error("unknown media")]
+    NotFound,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// There is no thumbnail.
 #[derive(Debug, Error)]
 pub enum ThumbnailError {

@@ -11,16 +11,20 @@ use std::{
     time::Duration,
 };
 
+mod incoming;
+
 pub use bytes::Bytes;
+pub(crate) use incoming::Arrived;
+
 use bytes::BytesMut;
 use config::MediaBackend;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use host::Host;
+use incoming::Upload;
 use object_store::{
-    GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt,
-    PutPayload, local::LocalFileSystem, path::Path,
+    GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt, aws::AmazonS3Builder,
+    local::LocalFileSystem, path::Path,
 };
-use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{OpenError, UploadError};
@@ -46,8 +50,12 @@ pub(crate) fn blob(sha256: &str) -> Path {
 
 /// Where a thumbnail of it lies.
 pub(crate) fn thumbnail(sha256: &str, variant: &str) -> Path {
+    thumbnails(sha256).join(variant)
+}
+
+fn thumbnails(sha256: &str) -> Path {
     let folder = sha256.get(..2).unwrap_or("");
-    Path::from(format!("thumbnails/{folder}/{sha256}/{variant}"))
+    Path::from(format!("thumbnails/{folder}/{sha256}"))
 }
 
 /// SHA-256 in hexadecimal.
@@ -56,13 +64,6 @@ pub(crate) fn hex(hash: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// A file that has arrived.
-#[derive(Debug)]
-pub(crate) struct Received {
-    pub(crate) sha256: String,
-    pub(crate) size: u64,
 }
 
 pub(crate) struct Files {
@@ -95,7 +96,8 @@ impl Files {
         })
     }
 
-    /// Takes in a file of at most `limit` bytes. On disk when it returns; nothing is left of one that breaks off.
+    /// Takes in a file of at most `limit` bytes. It lies under a temporary name until [`Arrived::place`]; nothing is left of
+    /// one that breaks off.
     ///
     /// # Errors
     /// [`UploadError::TooLarge`], [`UploadError::Aborted`], [`UploadError::Timeout`], [`UploadError::Files`].
@@ -103,8 +105,8 @@ impl Files {
         &self,
         body: impl Stream<Item = Result<Bytes, E>>,
         limit: u64,
-    ) -> Result<Received, UploadError> {
-        let _permit = self.uploads.acquire().await;
+    ) -> Result<Arrived<'_>, UploadError> {
+        let permit = self.uploads.acquire().await.ok();
         let mut body = pin!(body);
         let mut upload = Upload::new(self);
         let mut received: u64 = 0;
@@ -127,11 +129,7 @@ impl Files {
                 return Err(error);
             }
         }
-        let sha256 = upload.finish().await?;
-        Ok(Received {
-            sha256,
-            size: received,
-        })
+        Ok(upload.finish(permit).await?)
     }
 
     /// Writes a small file, whole or not at all.
@@ -164,6 +162,40 @@ impl Files {
         }
         Ok(bytes.freeze())
     }
+
+    /// Deletes a file; one that is not there is no error.
+    pub(crate) async fn delete(&self, path: &Path) -> io::Result<()> {
+        match self.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes every thumbnail of a file.
+    pub(crate) async fn delete_thumbnails(&self, sha256: &str) -> io::Result<()> {
+        let folder = thumbnails(sha256);
+        let mut found = self.store.list(Some(&folder));
+        while let Some(file) = found.try_next().await? {
+            self.delete(&file.location).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes files under a temporary name that were written before `before_ms` (milliseconds since the Unix epoch) and never
+    /// got their own; gives how many.
+    pub(crate) async fn clear_incoming(&self, before_ms: u64) -> io::Result<usize> {
+        let folder = Path::from(INCOMING);
+        let mut found = self.store.list(Some(&folder));
+        let mut cleared = 0;
+        while let Some(file) = found.try_next().await? {
+            let written_ms = u64::try_from(file.last_modified.timestamp_millis()).unwrap_or(0);
+            if written_ms < before_ms {
+                self.delete(&file.location).await?;
+                cleared += 1;
+            }
+        }
+        Ok(cleared)
+    }
 }
 
 fn directory_store(directory: &FilePath) -> io::Result<LocalFileSystem> {
@@ -174,13 +206,13 @@ fn directory_store(directory: &FilePath) -> io::Result<LocalFileSystem> {
         _ => {}
     }
     fs::create_dir_all(directory)?;
-    Ok(LocalFileSystem::new_with_prefix(directory)?.with_fsync(true))
+    Ok(LocalFileSystem::new_with_prefix(directory)?
+        .with_fsync(true)
+        // A folder that a deletion has emptied goes with it.
+        .with_automatic_cleanup(true))
 }
 
-#[cfg(feature = "s3")]
 fn bucket_store(options: &config::Media) -> Result<Arc<dyn ObjectStore>, OpenError> {
-    use object_store::aws::AmazonS3Builder;
-
     let mut builder = AmazonS3Builder::from_env();
     if let Some(bucket) = &options.s3_bucket {
         builder = builder.with_bucket_name(bucket);
@@ -206,13 +238,6 @@ fn bucket_store(options: &config::Media) -> Result<Arc<dyn ObjectStore>, OpenErr
     }
 }
 
-#[cfg(not(feature = "s3"))]
-fn bucket_store(_: &config::Media) -> Result<Arc<dyn ObjectStore>, OpenError> {
-    Err(OpenError::Bucket(
-        "this build has no S3; build with the feature `s3`".to_owned(),
-    ))
-}
-
 /// Reads on the blocking pool, a piece at a time: what nobody asks for is not read.
 fn read_file(file: fs::File, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let state = (Arc::new(file), range);
@@ -232,109 +257,4 @@ fn read_file(file: fs::File, range: Range<u64>) -> impl Stream<Item = io::Result
         let next = range.start + bytes.len() as u64;
         Ok(Some((bytes, (file, next..range.end))))
     })
-}
-
-/// A file being written: held in memory up to one part, then under a temporary name until its hash is known.
-struct Upload<'a> {
-    files: &'a Files,
-    hasher: Sha256,
-    pending: Vec<Bytes>,
-    pending_bytes: usize,
-    incoming: Option<Incoming>,
-}
-
-struct Incoming {
-    path: Path,
-    upload: Option<Box<dyn MultipartUpload>>,
-    host: Host,
-}
-
-impl<'a> Upload<'a> {
-    fn new(files: &'a Files) -> Self {
-        Self {
-            files,
-            hasher: Sha256::new(),
-            pending: Vec::new(),
-            pending_bytes: 0,
-            incoming: None,
-        }
-    }
-
-    async fn write(&mut self, mut chunk: Bytes) -> io::Result<()> {
-        self.hasher.update(&chunk);
-        while !chunk.is_empty() {
-            if self.pending_bytes == self.files.part_bytes {
-                self.flush().await?;
-            }
-            let room = self.files.part_bytes - self.pending_bytes;
-            let piece = chunk.split_to(chunk.len().min(room));
-            self.pending_bytes += piece.len();
-            self.pending.push(piece);
-        }
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        let part = PutPayload::from_iter(std::mem::take(&mut self.pending));
-        self.pending_bytes = 0;
-        if self.incoming.is_none() {
-            let host = &self.files.host;
-            let path = Path::from(format!("{INCOMING}/{}", host.random_string(32)));
-            let upload = Some(self.files.store.put_multipart(&path).await?);
-            self.incoming = Some(Incoming {
-                path,
-                upload,
-                host: host.clone(),
-            });
-        }
-        if let Some(upload) = self.incoming.as_mut().and_then(|it| it.upload.as_mut()) {
-            upload.put_part(part).await?;
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self) -> io::Result<String> {
-        let sha256 = hex(&std::mem::take(&mut self.hasher).finalize());
-        let to = blob(&sha256);
-        if self.incoming.is_none() {
-            // Small enough to be written at once.
-            let payload = PutPayload::from_iter(std::mem::take(&mut self.pending));
-            self.files.store.put(&to, payload).await?;
-            return Ok(sha256);
-        }
-        self.flush().await?;
-        if let Some(mut incoming) = self.incoming.take() {
-            if let Some(upload) = &mut incoming.upload {
-                upload.complete().await?;
-            }
-            incoming.upload = None;
-            // Of two uploads of the same bytes the second replaces the first: nobody can tell.
-            self.files.store.rename(&incoming.path, &to).await?;
-        }
-        Ok(sha256)
-    }
-
-    async fn abort(&mut self) {
-        if let Some(mut incoming) = self.incoming.take()
-            && let Some(mut upload) = incoming.upload.take()
-            && let Err(error) = upload.abort().await
-        {
-            tracing::warn!(%error, "an aborted upload cannot be cleared away");
-        }
-    }
-}
-
-impl Drop for Incoming {
-    /// The client has gone in the middle.
-    fn drop(&mut self) {
-        if let Some(mut upload) = self.upload.take()
-            && tokio::runtime::Handle::try_current().is_ok()
-        {
-            self.host.spawn("abort of an upload", async move {
-                if let Err(error) = upload.abort().await {
-                    tracing::warn!(%error, "an aborted upload cannot be cleared away");
-                }
-            });
-        }
-    }
 }

@@ -5,7 +5,8 @@
 //!
 //! * an upload is acknowledged when its file and its row are on disk, and leaves nothing behind when it breaks off;
 //! * memory does not grow with the size of a file; images are decoded a few at a time and within limits;
-//! * a file is never changed: an id that has content keeps it.
+//! * a file is never changed: an id that has content keeps it, until it is deleted;
+//! * a file that no id stands for goes away, after a crash too (`sweep.rs`).
 
 use std::{
     collections::HashMap,
@@ -22,19 +23,24 @@ use ruma::{OwnedServerName, ServerName};
 use store::{Store, UserNid};
 use tokio::sync::{Semaphore, watch};
 
+mod delete;
 mod error;
 mod files;
 mod find;
+mod list;
 mod locks;
 mod preview;
 mod rows;
+mod sweep;
 mod thumbnail;
 mod upload;
 
-pub use error::{FindError, OpenError, PreviewError, ThumbnailError, UploadError};
+pub use error::{DeleteError, FindError, OpenError, PreviewError, ThumbnailError, UploadError};
 pub use files::{Bytes, Content};
 pub use find::Stored;
+pub use list::{UserFile, UserFiles};
 pub use preview::Preview;
+pub use sweep::{SweepError, Swept};
 pub use thumbnail::{Method, Thumbnail, ThumbnailSize};
 pub use upload::{About, Announced};
 
@@ -59,6 +65,9 @@ struct Inner {
     users: Locks,
     /// One thumbnail of a file at a time.
     images: Locks,
+    /// By hash: whoever gives a file its name or takes it away. Of several locks, `images` comes first, then this, then
+    /// `users`.
+    blobs: Locks,
     /// One fetch of a URL at a time.
     pages: Locks,
     /// Who waits for the content of an announced upload, by media id.
@@ -103,6 +112,7 @@ impl Media {
             previews: config.previews.clone(),
             users: Locks::default(),
             images: Locks::default(),
+            blobs: Locks::default(),
             pages: Locks::default(),
             waiting: Mutex::default(),
             decoders: Arc::new(Semaphore::new(workers)),

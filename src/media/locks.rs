@@ -21,7 +21,7 @@ impl Default for Locks {
 }
 
 impl Locks {
-    /// Holds the lock of `key`. Never take a second one while holding it.
+    /// Holds the lock of `key`. Never take a second one of the same set while holding it.
     pub(crate) async fn lock(&self, key: impl Hash) -> MutexGuard<'_, ()> {
         let index = self.hasher.hash_one(key) % LOCKS as u64;
         self.locks[usize::try_from(index).unwrap_or(0)].lock().await

@@ -13,6 +13,8 @@ use crate::{
     UploadError,
 };
 
+mod deletion;
+
 const ALICE: UserNid = UserNid(1);
 const BOB: UserNid = UserNid(2);
 const NOW_MS: u64 = 1_000_000;

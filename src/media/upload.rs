@@ -8,7 +8,7 @@ use store::{
 
 use crate::{
     Bytes, Media, UploadError, UserNid,
-    files::Received,
+    files::Arrived,
     find::is_expired,
     rows::{ContentRow, MediaRow, UsageRow},
 };
@@ -40,6 +40,21 @@ pub struct Announced {
     pub expires_ms: u64,
 }
 
+/// Whether the id of an upload was announced before.
+#[derive(Clone, Copy)]
+enum Announcement {
+    Made,
+    None,
+}
+
+/// A file under its own name.
+struct File {
+    /// Its hash, in hexadecimal.
+    sha256: String,
+    /// Bytes.
+    size: u64,
+}
+
 impl Media {
     /// Takes in a file of `user`; gives its media id. On disk when it returns.
     ///
@@ -51,9 +66,10 @@ impl Media {
         about: About,
         body: impl Stream<Item = Result<Bytes, E>>,
     ) -> Result<String, UploadError> {
-        let received = self.receive(user, &about, body).await?;
+        let arrived = self.receive(user, &about, body).await?;
         let media_id = self.0.host.random_string(MEDIA_ID_LENGTH);
-        self.keep(user, &media_id, about, received).await?;
+        self.keep(user, &media_id, Announcement::None, about, arrived)
+            .await?;
         Ok(media_id)
     }
 
@@ -122,8 +138,9 @@ impl Media {
         if row.content.is_some() {
             return Err(UploadError::Exists);
         }
-        let received = self.receive(user, &about, body).await?;
-        self.keep(user, media_id, about, received).await?;
+        let arrived = self.receive(user, &about, body).await?;
+        self.keep(user, media_id, Announcement::Made, about, arrived)
+            .await?;
         self.announce(media_id);
         Ok(())
     }
@@ -134,7 +151,7 @@ impl Media {
         user: UserNid,
         about: &About,
         body: impl Stream<Item = Result<Bytes, E>>,
-    ) -> Result<Received, UploadError> {
+    ) -> Result<Arrived<'_>, UploadError> {
         let name = about.file_name.as_deref().unwrap_or_default();
         if name.len() > FILE_NAME_BYTES {
             return Err(UploadError::FileName {
@@ -176,7 +193,7 @@ impl Media {
         })
     }
 
-    async fn usage(&self, user: UserNid) -> Result<UsageRow, StoreError> {
+    pub(crate) async fn usage(&self, user: UserNid) -> Result<UsageRow, StoreError> {
         let raw = self.0.store.get::<tables::MediaUsage>(&user).await?;
         raw.map_or(Ok(UsageRow::default()), |raw| {
             raw.parse().map_err(|source| StoreError::Corrupt {
@@ -186,29 +203,63 @@ impl Media {
         })
     }
 
-    /// Writes the rows of a file that has arrived.
+    /// Gives a file that has arrived its name and its rows.
     async fn keep(
         &self,
         user: UserNid,
         media_id: &str,
+        announcement: Announcement,
         about: About,
-        received: Received,
+        arrived: Arrived<'_>,
+    ) -> Result<(), UploadError> {
+        let held = self.0.blobs.lock(&arrived.sha256).await;
+        let file = self.place(arrived).await?;
+        let kept = self
+            .keep_rows(user, media_id, announcement, about, &file)
+            .await;
+        drop(held);
+        if kept.is_err() {
+            self.discard_or_log(&file.sha256).await;
+        }
+        kept
+    }
+
+    /// Gives a file its name. Until a row says what it is for, `UnsettledFiles` says that it may be for nothing.
+    async fn place(&self, arrived: Arrived<'_>) -> Result<File, UploadError> {
+        let file = File {
+            sha256: arrived.sha256.clone(),
+            size: arrived.size,
+        };
+        let mut batch = Batch::new();
+        batch.put::<tables::UnsettledFiles>(&file.sha256, &self.0.host.now_ms());
+        self.0.store.commit(batch).await?;
+        arrived.place().await?;
+        Ok(file)
+    }
+
+    async fn keep_rows(
+        &self,
+        user: UserNid,
+        media_id: &str,
+        announcement: Announcement,
+        about: About,
+        file: &File,
     ) -> Result<(), UploadError> {
         let _lock = self.0.users.lock(user).await;
         // Again, because others may have come in between.
-        if received.size > self.room(user).await? {
+        if file.size > self.room(user).await? {
             return Err(UploadError::Quota);
         }
-        if let Some(row) = self.row(media_id).await?
-            && row.content.is_some()
-        {
-            return Err(UploadError::Exists);
+        match (announcement, self.row(media_id).await?) {
+            (Announcement::Made, None) => return Err(UploadError::NotFound),
+            (_, Some(row)) if row.content.is_some() => return Err(UploadError::Exists),
+            _ => {}
         }
         let mut usage = self.usage(user).await?;
-        usage.bytes = usage.bytes.saturating_add(received.size);
+        usage.bytes = usage.bytes.saturating_add(file.size);
         usage.files = usage.files.saturating_add(1);
         let mut batch = Batch::new();
-        self.put(&mut batch, Some(user), media_id, about, received)?;
+        self.put(&mut batch, Some(user), media_id, about, file)?;
         batch.put::<tables::MediaUsage>(&user, &json(&usage)?);
         batch.delete::<tables::PendingMedia>(&(user, media_id.to_owned()));
         self.0.store.commit(batch).await?;
@@ -223,14 +274,16 @@ impl Media {
     ) -> Result<String, UploadError> {
         let limit = bytes.len() as u64;
         let body = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
-        let received = self.0.files.receive(body, limit).await?;
+        let arrived = self.0.files.receive(body, limit).await?;
+        let _held = self.0.blobs.lock(&arrived.sha256).await;
+        let file = self.place(arrived).await?;
         let media_id = self.0.host.random_string(MEDIA_ID_LENGTH);
         let about = About {
             content_type: Some(content_type.to_owned()),
             ..About::default()
         };
         let mut batch = Batch::new();
-        self.put(&mut batch, None, &media_id, about, received)?;
+        self.put(&mut batch, None, &media_id, about, &file)?;
         self.0.store.commit(batch).await?;
         Ok(media_id)
     }
@@ -241,24 +294,25 @@ impl Media {
         owner: Option<UserNid>,
         media_id: &str,
         about: About,
-        received: Received,
+        file: &File,
     ) -> Result<(), StoreError> {
         let key = self.key(media_id);
-        let use_key = (received.sha256.clone(), key.0.clone(), key.1.clone());
+        let use_key = (file.sha256.clone(), key.0.clone(), key.1.clone());
         let row = MediaRow {
             owner: owner.map(|user| user.0),
             created_ms: self.0.host.now_ms(),
             open: self.0.options.unauthenticated_downloads,
             expires_ms: None,
             content: Some(ContentRow {
-                sha256: received.sha256,
-                size: received.size,
+                sha256: file.sha256.clone(),
+                size: file.size,
                 content_type: about.content_type.filter(|text| is_content_type(text)),
                 file_name: about.file_name.filter(|name| !name.is_empty()),
             }),
         };
         batch.put::<tables::Media>(&key, &json(&row)?);
         batch.put::<tables::MediaUses>(&use_key, &());
+        batch.delete::<tables::UnsettledFiles>(&file.sha256);
         if let Some(user) = owner {
             batch.put::<tables::UserMedia>(&(user, media_id.to_owned()), &row.created_ms);
         }

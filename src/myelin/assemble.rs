@@ -94,6 +94,7 @@ pub fn assemble(
         outbound,
         shutdown.clone(),
     )?;
+    host.spawn("media sweep", media.clone().run(shutdown.clone()));
     Ok(Services {
         limits: RateLimits::new(&config.rate_limits, host.clone()),
         config: Arc::new(config),

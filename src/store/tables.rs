@@ -129,6 +129,9 @@ tables! {
     Thumbnails in Index 62: (String, String) => Raw;
     /// SHA-256 of a URL → what is behind it, as JSON. Written by `media`.
     UrlPreviews in Index 63: Tail => Raw;
+    /// SHA-256 (hexadecimal) of a file that may stand for no id any more, or not yet → since when, in ms since the Unix epoch.
+    /// Written by `media` before a file gets its name and with the deletion of an id; deleted once it is settled.
+    UnsettledFiles in Index 64: String => u64;
 
     // ---- events -----------------------------------------------------------------------------------------
     /// Every event kept for a room. Written by `rooms` once; again only by a redaction.
