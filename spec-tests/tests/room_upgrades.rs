@@ -151,3 +151,30 @@ fn additional_creators_are_taken_from_the_request() {
     let create = alice.get_state(new, "m.room.create", "").ok();
     assert_eq!(create["additional_creators"], json!([bob.id]));
 }
+
+#[test]
+fn tags_and_mutes_follow_into_the_new_room() {
+    let (alice, bob) = (user("alice"), user("bob"));
+    let old = alice.create_room(json!({"room_version": "11", "preset": "public_chat"}));
+    bob.join(&old);
+    let tags = |room: &str| format!("/v3/user/{}/rooms/{}/tags", encode(&bob.id), encode(room));
+    let tag = format!("{}/m.favourite", tags(&old));
+    bob.put(&tag, json!({"order": 0.25})).ok();
+    let rule = |room: &str| format!("/v3/pushrules/global/override/{}", encode(room));
+    let muted = json!({
+        "conditions": [{"kind": "event_match", "key": "room_id", "pattern": old}],
+        "actions": [],
+    });
+    bob.put(&rule(&old), muted).ok();
+    let new = upgrade(&alice, &old, "12")["replacement_room"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    bob.join(&new);
+    assert_eq!(
+        bob.get(&tags(&new)).ok(),
+        json!({"tags": {"m.favourite": {"order": 0.25}}})
+    );
+    let rule = bob.get(&rule(&new)).ok();
+    assert_eq!(rule["conditions"][0]["pattern"], new);
+}

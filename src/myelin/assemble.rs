@@ -179,9 +179,7 @@ impl UserProfiles {
             avatar_url: field("avatar_url"),
         })
     }
-}
 
-impl UserProfiles {
     async fn refuses(&self, invitee: &UserId, inviter: &UserId) -> Result<bool, StoreError> {
         let Some(number) = self.0.number(invitee).await? else {
             return Ok(false);

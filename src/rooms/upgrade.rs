@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod power_levels;
+mod space_links;
 
 /// The spec's "recommended state events to transfer", but the power levels, which come last.
 const TRANSFERRED: [&str; 8] = [
@@ -132,7 +133,31 @@ impl Rooms {
             self.directory().visibility_changed(old.nid);
             self.directory().visibility_changed(new.nid);
         }
+        self.relink(&upgrade.sender, &old, &new).await;
         Ok(new.id.clone())
+    }
+
+    /// The room that another replaces, if it says so itself and both are known here.
+    pub async fn predecessor(&self, room_id: &RoomId) -> Result<Option<Arc<Room>>, RoomError> {
+        #[derive(serde::Deserialize)]
+        struct Tombstone {
+            replacement_room: OwnedRoomId,
+        }
+        let room = self.room_by_id(room_id).await?;
+        let Some(old) = &room.creation.predecessor else {
+            return Ok(None);
+        };
+        let old = match self.room_by_id(old).await {
+            Err(RoomError::UnknownRoom) => return Ok(None),
+            old => old?,
+        };
+        // Everybody can make a room that claims to be another's successor.
+        let tombstone = self.state_event(old.nid, "m.room.tombstone", "").await?;
+        let agreed = tombstone.is_some_and(|tombstone| {
+            serde_json::from_str::<Tombstone>(tombstone.content())
+                .is_ok_and(|tombstone| tombstone.replacement_room == room.id)
+        });
+        Ok(agreed.then_some(old))
     }
 
     /// Reads what goes over.

@@ -32,6 +32,7 @@ mod profiles;
 mod push_rules;
 mod pushers;
 mod registration;
+mod room_upgrade;
 mod rows;
 mod sessions;
 mod shared_secret;
@@ -57,6 +58,7 @@ pub use profiles::Profile;
 pub use push_rules::{RulePlace, rules_json};
 pub use pushers::{Pusher, PusherKey};
 pub use registration::Registration;
+pub use room_upgrade::RoomName;
 pub use sessions::{IssuedSession, NewSession, Session};
 pub use shared_secret::{SharedSecretRegistration, mac as shared_secret_mac};
 

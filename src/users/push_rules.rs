@@ -133,7 +133,7 @@ impl Users {
         self.write_rules(user, guard, &rules).await
     }
 
-    async fn rules_to_change(
+    pub(crate) async fn rules_to_change(
         &self,
         user: UserNid,
     ) -> Result<(OwnedMutexGuard<()>, Ruleset), StoreError> {
@@ -142,7 +142,7 @@ impl Users {
         Ok((guard, Ruleset::clone(&rules)))
     }
 
-    async fn write_rules(
+    pub(crate) async fn write_rules(
         &self,
         user: UserNid,
         guard: OwnedMutexGuard<()>,

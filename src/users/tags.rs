@@ -73,6 +73,22 @@ impl Users {
         }
         Ok(())
     }
+
+    /// Gives `new` the tags of `old`, if nobody has ever tagged it.
+    pub(crate) async fn copy_tags(
+        &self,
+        user: UserNid,
+        old: RoomNid,
+        new: RoomNid,
+    ) -> Result<(), StoreError> {
+        let guard = self.0.locks.lock(user).await;
+        let tags = self.tags(user, old).await?;
+        if !tags.is_empty() && self.account_data(user, Some(new), TAG).await?.is_none() {
+            self.write_account_data(user, guard, (Some(new), TAG), content(&tags))
+                .await?;
+        }
+        Ok(())
+    }
 }
 
 /// A client may have set `m.tag` as account data, with whatever in it.

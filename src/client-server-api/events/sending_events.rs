@@ -9,9 +9,12 @@ use http_layer::{Class, MatrixRequest, MatrixResponse, RateLimits, StandardError
 use ruma::api::client::{message::send_message_event, state::send_state_event};
 
 use crate::{
-    ActiveSession, Error, Session,
+    ActiveSession, Error, Services, Session,
     extract::{EventType, require_active},
-    modules::delayed_events::{Delay, put_off},
+    modules::{
+        delayed_events::{Delay, put_off},
+        room_upgrades::bring_settings,
+    },
 };
 
 /// Bytes of a transaction id, as of every other identifier.
@@ -24,30 +27,28 @@ const MAX_TXN_ID_BYTES: usize = 255;
 /// # Errors
 /// `M_FORBIDDEN`, `M_BAD_JSON`, `M_TOO_LARGE`; `M_INVALID_PARAM` and `M_BAD_ALIAS` for `m.room.canonical_alias`.
 pub async fn set_room_state_with_key(
-    State(rooms): State<Rooms>,
-    State(limits): State<RateLimits>,
+    State(services): State<Services>,
     ActiveSession(session): ActiveSession,
-    State(delayed): State<Delayed>,
     Delay(delay_ms): Delay,
     EventType(event_type): EventType,
     MatrixRequest(request): MatrixRequest<send_state_event::v3::Request>,
 ) -> Result<Response, Error> {
     let sender = &session.user_id;
-    limits.check(Class::Message, sender)?;
+    services.limits.check(Class::Message, sender)?;
+    let (room_id, state_key) = (&request.room_id, request.state_key.as_str());
     let content = request.body.json();
     if let Some(delay_ms) = delay_ms {
-        let key = (event_type.as_str(), Some(request.state_key.as_str()));
-        return put_off(&delayed, &session, &request.room_id, key, content, delay_ms).await;
+        let key = (event_type.as_str(), Some(state_key));
+        let delayed = &services.delayed;
+        return put_off(delayed, &session, room_id, key, content, delay_ms).await;
     }
+    let rooms = &services.rooms;
     let event_id = rooms
-        .set_state(
-            &request.room_id,
-            sender,
-            &event_type,
-            &request.state_key,
-            content,
-        )
+        .set_state(room_id, sender, &event_type, state_key, content)
         .await?;
+    if event_type == "m.room.member" && state_key == sender.as_str() {
+        bring_settings(rooms, &services.users, &session, room_id).await?;
+    }
     Ok(MatrixResponse(send_state_event::v3::Response::new(event_id)).into_response())
 }
 

@@ -10,9 +10,13 @@ use ruma::api::client::{
         join_room_by_id, join_room_by_id_or_alias,
     },
 };
+use users::Users;
 
 use super::with_reason;
-use crate::{ActiveSender, Error, modules::third_party_invites};
+use crate::{
+    ActiveSender, ActiveSession, Error,
+    modules::{room_upgrades::bring_settings, third_party_invites},
+};
 
 /// `POST /_matrix/client/v3/rooms/{roomId}/invite`
 ///
@@ -56,13 +60,17 @@ pub async fn invite_user(
 /// `M_FORBIDDEN` by the room's join rules, `M_NOT_FOUND`
 pub async fn join_room_by_id(
     State(rooms): State<Rooms>,
+    State(users): State<Users>,
     State(limits): State<RateLimits>,
-    ActiveSender(sender): ActiveSender,
+    ActiveSession(session): ActiveSession,
     MatrixRequest(request): MatrixRequest<join_room_by_id::v3::Request>,
 ) -> Result<MatrixResponse<join_room_by_id::v3::Response>, Error> {
-    limits.check(Class::Join, &sender)?;
+    limits.check(Class::Join, &session.user_id)?;
     let content = with_reason(request.reason);
-    rooms.join(&request.room_id, &sender, content).await?;
+    rooms
+        .join(&request.room_id, &session.user_id, content)
+        .await?;
+    bring_settings(&rooms, &users, &session, &request.room_id).await?;
     Ok(MatrixResponse(join_room_by_id::v3::Response::new(
         request.room_id,
     )))
@@ -78,14 +86,16 @@ pub async fn join_room_by_id(
 /// `M_FORBIDDEN` by the room's join rules, `M_NOT_FOUND`
 pub async fn join_room(
     State(rooms): State<Rooms>,
+    State(users): State<Users>,
     State(limits): State<RateLimits>,
-    ActiveSender(sender): ActiveSender,
+    ActiveSession(session): ActiveSession,
     MatrixRequest(request): MatrixRequest<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<MatrixResponse<join_room_by_id_or_alias::v3::Response>, Error> {
-    limits.check(Class::Join, &sender)?;
+    limits.check(Class::Join, &session.user_id)?;
     let room_id = rooms.resolve(&request.room_id_or_alias).await?;
     let content = with_reason(request.reason);
-    rooms.join(&room_id, &sender, content).await?;
+    rooms.join(&room_id, &session.user_id, content).await?;
+    bring_settings(&rooms, &users, &session, &room_id).await?;
     Ok(MatrixResponse(join_room_by_id_or_alias::v3::Response::new(
         room_id,
     )))

@@ -318,3 +318,154 @@ async fn the_old_room_leads_to_the_new_one_and_is_closed() {
         .await
         .is(403, "M_FORBIDDEN");
 }
+
+async fn account_data(client: &Client, place: &str) -> Value {
+    let user_id = &client.user_id;
+    let place = format!("/_matrix/client/v3/user/{user_id}/{place}");
+    client.get(&place).await.json
+}
+
+async fn set_account_data(client: &Client, place: &str, content: Value) {
+    let user_id = &client.user_id;
+    let place = format!("/_matrix/client/v3/user/{user_id}/{place}");
+    client.put(&place, content).await.ok();
+}
+
+/// Tags a room, mutes it and makes it a direct chat.
+async fn settle(client: &Client, room: &str) {
+    set_account_data(
+        client,
+        &format!("rooms/{room}/tags/m.favourite"),
+        json!({ "order": 0.5 }),
+    )
+    .await;
+    let direct = json!({ "@dave:localhost": ["!other:localhost", room], "@eve:localhost": [] });
+    set_account_data(client, "account_data/m.direct", direct).await;
+    let rule = json!({
+        "conditions": [{ "kind": "event_match", "key": "room_id", "pattern": room }],
+        "actions": [],
+    });
+    for (kind, rule) in [
+        ("override", rule),
+        ("room", json!({ "actions": ["notify"] })),
+    ] {
+        let place = format!("/_matrix/client/v3/pushrules/global/{kind}/{room}");
+        client.put(&place, rule).await.ok();
+    }
+}
+
+async fn assert_settled(client: &Client, old: &str, new: &str) {
+    let tags = account_data(client, &format!("rooms/{new}/tags")).await;
+    assert_eq!(tags, json!({ "tags": { "m.favourite": { "order": 0.5 } } }));
+    let direct = account_data(client, "account_data/m.direct").await;
+    assert_eq!(
+        direct,
+        json!({ "@dave:localhost": ["!other:localhost", old, new], "@eve:localhost": [] })
+    );
+    let rule = |kind: &str| format!("/_matrix/client/v3/pushrules/global/{kind}/{new}");
+    let muted = client.get(&rule("override")).await.ok();
+    assert_eq!(muted["conditions"][0]["pattern"], new);
+    assert_eq!(muted["actions"], json!([]));
+    assert_eq!(
+        client.get(&rule("room")).await.ok()["actions"],
+        json!(["notify"])
+    );
+}
+
+#[tokio::test]
+async fn personal_settings_follow_who_joins_the_new_room() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let old = public(&alice).await;
+    let mut members = Vec::new();
+    for name in ["bob", "carol", "dave"] {
+        let member = server.register(name).await;
+        act(&member, &old, "join", json!({})).await;
+        settle(&member, &old).await;
+        members.push(member);
+    }
+    settle(&alice, &old).await;
+    let new = upgrade(&alice, &old, json!({ "new_version": "12" })).await;
+    assert_settled(&alice, &old, &new).await;
+
+    let place = format!("rooms/{new}/tags");
+    assert_eq!(
+        account_data(&members[0], &place).await,
+        json!({ "tags": {} })
+    );
+    act(&members[0], &new, "join", json!({})).await;
+    members[1]
+        .post(&format!("/_matrix/client/v3/join/{new}"), json!({}))
+        .await
+        .ok();
+    let member = format!("m.room.member/{}", members[2].user_id);
+    set_state(&members[2], &new, &member, json!({ "membership": "join" })).await;
+    for member in &members {
+        assert_settled(member, &old, &new).await;
+    }
+
+    // Who has changed their mind is not overruled.
+    let bob = &members[0];
+    let tag = format!(
+        "/_matrix/client/v3/user/{}/rooms/{new}/tags/m.favourite",
+        bob.user_id
+    );
+    bob.delete(&tag, json!({})).await.ok();
+    act(bob, &new, "join", json!({})).await;
+    assert_eq!(account_data(bob, &place).await, json!({ "tags": {} }));
+}
+
+#[tokio::test]
+async fn a_false_successor_gets_nothing() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let bob = server.register("bob").await;
+    let old = public(&alice).await;
+    act(&bob, &old, "join", json!({})).await;
+    settle(&bob, &old).await;
+    for predecessor in [old.as_str(), "!nowhere:localhost"] {
+        let predecessor = json!({ "room_id": predecessor, "event_id": "$x" });
+        let body =
+            json!({ "preset": "public_chat", "creation_content": { "predecessor": predecessor } });
+        let fake = create(&alice, body).await;
+        act(&bob, &fake, "join", json!({})).await;
+        let tags = account_data(&bob, &format!("rooms/{fake}/tags")).await;
+        assert_eq!(tags, json!({ "tags": {} }));
+    }
+}
+
+#[tokio::test]
+async fn spaces_lead_to_the_new_room() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let bob = server.register("bob").await;
+    let space = json!({ "preset": "public_chat", "creation_content": { "type": "m.space" } });
+    let (own, foreign, left) = (
+        create(&alice, space.clone()).await,
+        create(&bob, space.clone()).await,
+        create(&alice, space).await,
+    );
+    act(&alice, &foreign, "join", json!({})).await;
+    let old = public(&alice).await;
+    let via = json!({ "via": ["localhost"], "suggested": true });
+    let link = |room: &str| format!("m.space.child/{room}");
+    for (owner, space) in [(&alice, &own), (&bob, &foreign), (&alice, &left)] {
+        set_state(owner, space, &link(&old), via.clone()).await;
+        let parent = format!("m.space.parent/{space}");
+        set_state(&alice, &old, &parent, json!({ "via": ["localhost"] })).await;
+    }
+    act(&bob, &left, "join", json!({})).await;
+    act(&alice, &left, "leave", json!({})).await;
+    let new = upgrade(&alice, &old, json!({ "new_version": "12" })).await;
+    assert_eq!(content(&alice, &own, "m.space.child", &new).await, via);
+    assert_eq!(
+        content(&alice, &own, "m.space.child", &old).await,
+        json!({})
+    );
+    assert!(has_state(&alice, &new, &format!("m.space.parent/{own}")).await);
+    for space in [&foreign, &left] {
+        assert!(!has_state(&bob, space, &link(&new)).await);
+        assert_eq!(content(&bob, space, "m.space.child", &old).await, via);
+        assert!(!has_state(&alice, &new, &format!("m.space.parent/{space}")).await);
+    }
+}
