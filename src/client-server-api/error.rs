@@ -5,6 +5,7 @@ use http_layer::StandardError;
 use store::StoreError;
 
 mod accounts;
+mod administration;
 mod encryption;
 mod media;
 mod rooms;

@@ -2,7 +2,6 @@
 //! function per operation. Handlers ask who, may they, do it, answer; no store, no outgoing HTTP.
 
 use axum::Router;
-use http_layer::{Frame, frame};
 
 pub mod authentication;
 pub mod capabilities;
@@ -24,9 +23,8 @@ pub use error::Error;
 pub use extract::{ActiveSender, ActiveSession, EvenLocked, Sender, Session};
 pub use services::Services;
 
-/// The whole API over `services`, with its frame: everything else is `M_UNRECOGNIZED`.
-pub fn router(services: Services) -> Router {
-    let around = Frame::new(&services.config);
+/// Every endpoint, without the frame.
+pub fn endpoints() -> Router<Services> {
     let mut endpoints = Router::new();
     endpoints = router::discovery::routes(endpoints);
     endpoints = router::accounts::routes(endpoints);
@@ -36,6 +34,5 @@ pub fn router(services: Services) -> Router {
     endpoints = router::encryption::routes(endpoints);
     endpoints = router::media::routes(endpoints);
     endpoints = router::people::routes(endpoints);
-    endpoints = router::previews::routes(endpoints);
-    frame(endpoints, around).with_state(services)
+    router::previews::routes(endpoints)
 }

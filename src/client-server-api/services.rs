@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::rooms::{Delayed, Rooms, Typing, Watch};
+use administration::Administration;
 use axum::extract::FromRef;
 use config::Config;
 use encryption::Encryption;
@@ -24,6 +25,8 @@ pub struct Services {
     pub limits: RateLimits,
     /// Whether the server is stopping: long polls answer at once.
     pub shutdown: Shutdown,
+    /// What concerns users, rooms and files at once.
+    pub administration: Administration,
     /// Accounts and what belongs to one user.
     pub users: Users,
     /// Rooms and their events.
@@ -65,6 +68,12 @@ impl FromRef<Services> for RateLimits {
 impl FromRef<Services> for Shutdown {
     fn from_ref(services: &Services) -> Self {
         services.shutdown.clone()
+    }
+}
+
+impl FromRef<Services> for Administration {
+    fn from_ref(services: &Services) -> Self {
+        services.administration.clone()
     }
 }
 

@@ -17,6 +17,11 @@ pub enum Peer {
     Tcp(IpAddr),
     /// A Unix socket: whoever may open it is trusted to name the client.
     Unix,
+    /// The owner's socket: a process of the user that the server runs as, or of root.
+    Owner {
+        /// The process's user, as the kernel says.
+        uid: u32,
+    },
 }
 
 /// The address of the client, for limits and logs. `0.0.0.0` where nobody knows.
@@ -41,6 +46,8 @@ impl ClientAddress {
             Some(Peer::Tcp(address)) if !is_trusted(address) => return Self(address),
             Some(Peer::Tcp(address)) => Self(address),
             Some(Peer::Unix) | None => Self::UNKNOWN,
+            // Stands in no network, and forwards nobody.
+            Some(Peer::Owner { .. }) => return Self::UNKNOWN,
         };
         let forwarded = headers.get_all("x-forwarded-for").into_iter();
         let hops: Vec<&str> = forwarded

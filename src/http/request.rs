@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{Method, Uri, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ruma::api::{IncomingRequest, error::DeserializationError};
+use serde::de::DeserializeOwned;
 
 use crate::{Error, StandardError, endpoint};
 
@@ -70,6 +71,31 @@ impl<T: IncomingRequest, S: Send + Sync> FromRequest<S> for MatrixRequest<T> {
             result => result.map_err(refuse),
         }
         .map(Self)
+    }
+}
+
+/// A JSON body where ruma has no type for the request. None at all is `{}`.
+///
+/// # Errors
+/// As [`MatrixRequest`].
+#[derive(Clone, Copy, Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(&parts, body).await?;
+        check_json(&body)?;
+        let body = if body.trim_ascii().is_empty() {
+            &b"{}"[..]
+        } else {
+            &body[..]
+        };
+        serde_json::from_slice(body).map(Self).map_err(|error| {
+            StandardError::bad_json(format!("Not the JSON expected: {error}.")).into()
+        })
     }
 }
 

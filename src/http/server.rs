@@ -46,6 +46,8 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A Unix socket and its path, which is removed when the server stops.
     Unix(UnixListener, PathBuf),
+    /// The owner's socket: who connects is asked for no token.
+    Owner(UnixListener, PathBuf),
 }
 
 impl Listener {
@@ -66,13 +68,25 @@ impl Listener {
         }
     }
 
+    /// Opens the owner's socket at `path`: for processes of our own user, and of root, alone.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub async fn bind_owner(path: PathBuf) -> io::Result<Self> {
+        remove_stale(&path).await?;
+        // Nobody else reaches into the data directory (mode 0700) before the mode is set.
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self::Owner(listener, path))
+    }
+
     /// The address as a client writes it; shows the port that port 0 became.
     pub fn address(&self) -> String {
         match self {
             Self::Tcp(listener) => listener
                 .local_addr()
                 .map_or_else(|_| "?".to_owned(), |address| format!("http://{address}")),
-            Self::Unix(_, path) => format!("unix:{}", path.display()),
+            Self::Unix(_, path) | Self::Owner(_, path) => format!("unix:{}", path.display()),
         }
     }
 }
@@ -147,7 +161,7 @@ impl Server {
             () = shutdown.wait() => {}
         }
         for listener in &listeners {
-            if let Listener::Unix(_, path) = listener {
+            if let Listener::Unix(_, path) | Listener::Owner(_, path) = listener {
                 // Gone already: nobody will miss it.
                 let _ = std::fs::remove_file(path);
             }
@@ -228,6 +242,20 @@ async fn accept(
             }),
             Listener::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
                 server.start(stream, Peer::Unix, permit, end);
+            }),
+            Listener::Owner(listener, _) => listener.accept().await.map(|(stream, _)| {
+                // The mode of the file keeps others out already; the kernel's word is the second lock.
+                match stream.peer_cred().map(|peer| peer.uid()) {
+                    Ok(uid) if uid == 0 || uid == rustix::process::geteuid().as_raw() => {
+                        server.start(stream, Peer::Owner { uid }, permit, end);
+                    }
+                    Ok(uid) => {
+                        tracing::warn!(uid, "another user was turned away from the owner's socket")
+                    }
+                    Err(error) => {
+                        tracing::warn!(cause = %error, "nobody knows who opened the owner's socket")
+                    }
+                }
             }),
         };
         if let Err(error) = accepted {

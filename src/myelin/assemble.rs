@@ -2,11 +2,13 @@
 
 use std::{any::Any, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use administration::Administration;
+use axum::Router;
 use client_server_api::Services;
 use config::Config;
 use encryption::{DeviceName, DevicesFuture, Encryption};
 use host::{Host, Shutdown};
-use http_layer::RateLimits;
+use http_layer::{Frame, RateLimits, frame};
 use media::Media;
 use outbound::Outbound;
 use room_versions::Signer;
@@ -109,11 +111,18 @@ pub fn assemble(
         media,
         search,
         sync,
+    let administration = Administration::new(
+        rooms.store().clone(),
+        host.clone(),
+        users.clone(),
+        rooms.clone(),
+    );
     })
 }
 
 /// Whose devices there are, for those who keep their keys.
 struct UserDevices(Store);
+        administration,
 
 impl encryption::Directory for UserDevices {
     fn devices(&self, user: UserNid) -> DevicesFuture<'_> {
@@ -126,6 +135,13 @@ impl encryption::Directory for UserDevices {
                 })
                 .collect())
         })
+/// Every API over `services`, with the frame around: everything else is `M_UNRECOGNIZED`.
+pub fn router(services: Services) -> Router {
+    let around = Frame::new(&services.config);
+    let endpoints = client_server_api::endpoints().merge(admin_api::endpoints());
+    frame(endpoints, around).with_state(services)
+}
+
     }
 }
 

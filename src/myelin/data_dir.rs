@@ -3,6 +3,7 @@
 //! ```text
 //! db/          the database
 //! server_name  whose data this is
+//! admin.sock   where `myelin admin` finds the running server
 //! signing.key  `ed25519 VERSION SEED`, Synapse's format: one line, the seed in unpadded base64
 //! ```
 
@@ -66,6 +67,11 @@ impl DataDir {
     /// Where the database is.
     pub(crate) fn database(&self) -> PathBuf {
         self.0.join("db")
+    }
+
+    /// Where `myelin admin` finds the running server.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.0.join("admin.sock")
     }
 
     /// Claims the directory for `server_name`, once and for all. Call it only while the database is open: then no

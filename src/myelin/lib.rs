@@ -7,5 +7,5 @@ mod log;
 mod serve;
 mod welcome;
 
-pub use assemble::{AssembleError, assemble};
+pub use assemble::{AssembleError, assemble, router};
 pub use command_line::{CommandLine, run};

@@ -10,7 +10,7 @@ use sd_notify::NotifyState;
 use store::{Store, StoreOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{assemble, data_dir::DataDir, log, welcome};
+use crate::{assemble, data_dir::DataDir, log, router, welcome};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -56,8 +56,13 @@ async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     }
     let token = services.users.bootstrap_token().await?;
     let addresses: Vec<String> = listeners.iter().map(Listener::address).collect();
+    match Listener::bind_owner(data.socket()).await {
+        Ok(listener) => listeners.push(listener),
+        // A path of more than 107 bytes, mostly: the server is as good without, `myelin admin --url` still works.
+        Err(error) => tracing::warn!(cause = %error, "no socket for `myelin admin`"),
+    }
     stop_on_signals(&host, trigger)?;
-    let server = Server::new(client_server_api::router(services), &config.limits, host);
+    let server = Server::new(router(services), &config.limits, host);
     // Nobody has to read it.
     let _ = std::io::stdout()
         .write_all(welcome::text(&config, &addresses, token.as_deref()).as_bytes());

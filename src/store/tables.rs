@@ -101,6 +101,8 @@ tables! {
     Meta in Meta 1: String => Raw;
     /// Followers of the log by name, such as `search` → how far they have come. Written with what they make of it.
     Cursors in Meta 2: String => Pos;
+    /// What administrators did, in order, as JSON. Written and read by `administration`.
+    AuditLog in Meta 3: Pos => Raw;
 
     // ---- index ------------------------------------------------------------------------------------------
     /// Kind of name and name → its number. Written and read by the interner.

@@ -10,6 +10,7 @@
 //! # }
 //! ```
 
+mod asked;
 mod client;
 mod reply;
 
@@ -95,7 +96,7 @@ impl TestServer {
         let (shutdown, waiting) = Shutdown::new();
         let services = myelin::assemble(config.clone(), host, store, signer, waiting)
             .expect("the options of the test can be used");
-        let router = client_server_api::router(services.clone());
+        let router = myelin::router(services.clone());
         Self {
             services,
             clock,

@@ -15,6 +15,7 @@ use store::{Store, StoreError, UserNid};
 
 mod account_data;
 mod accounts;
+mod administration;
 mod cache;
 mod devices;
 mod directory;
@@ -43,6 +44,7 @@ pub use account_data::AccountDataEvent;
 pub use accounts::Account;
 pub use devices::{Device, device_names};
 pub use directory::Found;
+pub use administration::{AccountToCreate, Listed};
 pub use error::{
     AccountDataError, AuthenticationError, CreateError, DeviceError, FilterError, LoginError,
     PasswordError, ProfileError, PushRuleError, PusherError, SharedSecretError,
@@ -56,8 +58,8 @@ pub use news::{DeviceKeeper, KeeperFuture, UserFollower, UserNews};
 pub use openid::OpenIdToken;
 pub use profiles::Profile;
 pub use push_rules::{RulePlace, rules_json};
-pub use pushers::{Pusher, PusherKey};
-pub use registration::Registration;
+pub use pushers::{KeptPusher, Pusher, PusherKey};
+pub use registration::{Registration, RegistrationToken, TokenToCreate};
 pub use room_upgrade::RoomName;
 pub use sessions::{IssuedSession, NewSession, Session};
 pub use shared_secret::{SharedSecretRegistration, mac as shared_secret_mac};

@@ -6,7 +6,9 @@ use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
 use store::{Batch, Raw, Scan, StoreError, tables::RegistrationTokens};
 
-use crate::{CreateError, IssuedSession, NewSession, Proof, Users, accounts::NewAccount, rows};
+use crate::{
+    CreateError, IssuedSession, NewSession, Proof, Session, Users, accounts::NewAccount, rows,
+};
 
 /// What somebody who registers asks for.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +19,8 @@ pub struct Registration {
     pub password: String,
     /// `None` with `inhibit_login`.
     pub session: Option<NewSession>,
+    /// The guest who becomes a user, of [`Users::guest_to_upgrade`].
+    pub guest: Option<Session>,
 }
 
 /// A registration token's row.
@@ -38,15 +42,64 @@ struct TokenRow {
     bootstrap: bool,
 }
 
-/// As the spec has it.
-const MAX_TOKEN_CHARACTERS: usize = 64;
+/// A registration token as an administrator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationToken {
+    /// What is typed in.
+    pub token: String,
+    /// How often it can be used; `None` without end.
+    pub uses_allowed: Option<u64>,
+    /// How often it was.
+    pub completed: u64,
+    /// Until when it can be used, in milliseconds since the Unix epoch; `None` for ever.
+    pub expires_ms: Option<u64>,
+    /// Whether the account it creates administers the server.
+    pub bootstrap: bool,
+}
 
-impl TokenRow {
-    fn holds(&self, now_ms: u64) -> bool {
+impl RegistrationToken {
+    /// Whether somebody could register with it at this time.
+    pub fn holds(&self, now_ms: u64) -> bool {
         let left = self
             .uses_allowed
             .is_none_or(|allowed| self.completed < allowed);
         left && self.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms)
+    }
+}
+
+/// A registration token to be made.
+#[derive(Clone, Debug, Default)]
+pub struct TokenToCreate {
+    /// Generated if there is none.
+    pub token: Option<String>,
+    /// Characters of a generated one.
+    pub length: Option<usize>,
+    /// How often it can be used; `None` without end.
+    pub uses_allowed: Option<u64>,
+    /// Until when, in milliseconds since the Unix epoch; `None` for ever.
+    pub expires_ms: Option<u64>,
+}
+
+/// As the spec has it.
+const MAX_TOKEN_CHARACTERS: usize = 64;
+/// 119 bits: nobody guesses it, and it can still be read out on the telephone.
+const GENERATED_CHARACTERS: usize = 20;
+/// A token that others use at the same moment is changed again this often.
+const CHANGE_ATTEMPTS: usize = 16;
+
+impl TokenRow {
+    fn named(self, token: String) -> RegistrationToken {
+        RegistrationToken {
+            token,
+            uses_allowed: self.uses_allowed,
+            completed: self.completed,
+            expires_ms: self.expires_ms,
+            bootstrap: self.bootstrap,
+        }
+    }
+
+    fn holds(&self, now_ms: u64) -> bool {
+        self.clone().named(String::new()).holds(now_ms)
     }
 }
 
@@ -59,6 +112,14 @@ impl Users {
         proof: Proof,
     ) -> Result<(OwnedUserId, Option<IssuedSession>), CreateError> {
         self.check_password(&registration.password)?;
+        let session = registration.session.as_ref();
+        if let Some(guest) = registration.guest {
+            let token = proof.registration_token.as_deref();
+            let issued = self
+                .upgrade_guest(&guest, &registration.password, token, session)
+                .await?;
+            return Ok((guest.user_id, issued));
+        }
         let user_id = match &registration.username {
             Some(username) => self.new_user_id(username)?,
             None => self.generated_user_id()?,
@@ -71,7 +132,7 @@ impl Users {
             displayname: None,
             registration_token: proof.registration_token,
         };
-        self.create(account, registration.session.as_ref()).await
+        self.create(account, session).await
     }
 
     /// Whether somebody could register with this token now.
@@ -79,18 +140,90 @@ impl Users {
         Ok(self.registration_token(token).await?.is_some())
     }
 
-    /// Makes a token for registrations; `None` without a limit.
+    /// Makes a token for registrations. `None` if there is one of that name already.
+    ///
+    /// # Errors
+    /// [`CreateError::InvalidName`] for a name that is no token's.
     pub async fn create_registration_token(
         &self,
-        uses_allowed: Option<u64>,
-        expires_ms: Option<u64>,
-    ) -> Result<String, StoreError> {
-        self.put_registration_token(TokenRow {
-            uses_allowed,
-            expires_ms,
+        new: TokenToCreate,
+    ) -> Result<Option<RegistrationToken>, CreateError> {
+        let token = match new.token {
+            Some(token) => token,
+            None => self
+                .0
+                .host
+                .random_string(new.length.unwrap_or(GENERATED_CHARACTERS)),
+        };
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+        if token.is_empty() || token.len() > MAX_TOKEN_CHARACTERS || !token.bytes().all(allowed) {
+            return Err(CreateError::InvalidName(
+                "A token has 1 to 64 of A-Z, a-z, 0-9 and ._~-.",
+            ));
+        }
+        let row = TokenRow {
+            uses_allowed: new.uses_allowed,
+            expires_ms: new.expires_ms,
             ..TokenRow::default()
-        })
-        .await
+        };
+        match self.put_registration_token(&token, &row).await {
+            Ok(()) => Ok(Some(row.named(token))),
+            Err(StoreError::Guard) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Every token for registrations, by name; the one for the first account too.
+    pub async fn registration_tokens(&self) -> Result<Vec<RegistrationToken>, StoreError> {
+        let tokens = Scan::prefix::<RegistrationTokens>(&());
+        let mut found = Vec::new();
+        for (token, raw) in self.0.store.scan::<RegistrationTokens>(tokens).await? {
+            let row: TokenRow = rows::parse::<RegistrationTokens, _>(&raw)?;
+            found.push(row.named(token));
+        }
+        Ok(found)
+    }
+
+    /// Changes how often and how long a token can be used; `None` for one that does not exist.
+    pub async fn change_registration_token(
+        &self,
+        token: &str,
+        change: impl Fn(&mut RegistrationToken),
+    ) -> Result<Option<RegistrationToken>, StoreError> {
+        let key = token.to_owned();
+        // Somebody may use it meanwhile: then once more with what it is by then.
+        for _ in 0..CHANGE_ATTEMPTS {
+            let Some(before) = self.0.store.get::<RegistrationTokens>(&key).await? else {
+                return Ok(None);
+            };
+            let mut row: TokenRow = rows::parse::<RegistrationTokens, _>(&before)?;
+            let mut named = row.clone().named(key.clone());
+            change(&mut named);
+            row.uses_allowed = named.uses_allowed;
+            row.expires_ms = named.expires_ms;
+            let mut batch = Batch::new();
+            batch.guard_equals::<RegistrationTokens>(&key, &before);
+            batch.put::<RegistrationTokens>(&key, &rows::write::<RegistrationTokens>(&row)?);
+            match self.0.store.commit(batch).await {
+                Ok(_) => return Ok(Some(row.named(key))),
+                Err(StoreError::Guard) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Busy)
+    }
+
+    /// Ends a token; whether there was one.
+    pub async fn delete_registration_token(&self, token: &str) -> Result<bool, StoreError> {
+        let key = token.to_owned();
+        let known = self.0.store.get::<RegistrationTokens>(&key).await?;
+        if known.is_none() {
+            return Ok(false);
+        }
+        let mut batch = Batch::new();
+        batch.delete::<RegistrationTokens>(&key);
+        self.0.store.commit(batch).await?;
+        Ok(true)
     }
 
     /// The token for the first account, as long as no account exists: good for one registration, and the
@@ -113,7 +246,9 @@ impl Users {
             bootstrap: true,
             ..TokenRow::default()
         };
-        self.put_registration_token(row).await.map(Some)
+        let token = self.0.host.random_string(GENERATED_CHARACTERS);
+        self.put_registration_token(&token, &row).await?;
+        Ok(Some(token))
     }
 
     /// Takes a use of `token` in `batch`, on the condition that nobody else does so first. Whether the account
@@ -150,13 +285,13 @@ impl Users {
         Ok(row.holds(self.0.host.now_ms()).then_some((raw, row)))
     }
 
-    async fn put_registration_token(&self, row: TokenRow) -> Result<String, StoreError> {
-        let token = self.0.host.random_string(20);
+    async fn put_registration_token(&self, token: &str, row: &TokenRow) -> Result<(), StoreError> {
         let mut batch = Batch::new();
-        batch.guard_absent::<RegistrationTokens>(&token);
-        batch.put::<RegistrationTokens>(&token, &rows::write::<RegistrationTokens>(&row)?);
+        let key = token.to_owned();
+        batch.guard_absent::<RegistrationTokens>(&key);
+        batch.put::<RegistrationTokens>(&key, &rows::write::<RegistrationTokens>(row)?);
         self.0.store.commit(batch).await?;
-        Ok(token)
+        Ok(())
     }
 }
 

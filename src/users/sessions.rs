@@ -35,6 +35,17 @@ pub struct NewSession {
     pub refreshable: bool,
 }
 
+/// How long an access token holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Holds {
+    /// Until it is logged out.
+    UntilLogout,
+    /// For the configured time; the refresh token that goes with it renews it.
+    Refreshable,
+    /// Until then, in milliseconds since the Unix epoch.
+    Until(u64),
+}
+
 /// As long as a user id may be.
 const MAX_DEVICE_ID_BYTES: usize = 255;
 
@@ -143,6 +154,24 @@ impl Users {
     }
 
     async fn load_session(
+    /// Whether a token that was good still is.
+    pub(crate) async fn still_holds(&self, token: TokenHash) -> Result<(), AuthenticationError> {
+        if self.cached_session(token).await?.locked {
+            return Err(AuthenticationError::Locked);
+        }
+        Ok(())
+    }
+
+    async fn cached_session(
+        &self,
+        hash: TokenHash,
+    ) -> Result<Arc<CachedSession>, AuthenticationError> {
+        match self.0.sessions.get(&hash) {
+            Some(cached) => Ok(cached),
+            None => self.load_session(hash).await,
+        }
+    }
+
         &self,
         hash: TokenHash,
     ) -> Result<Arc<CachedSession>, AuthenticationError> {
@@ -217,11 +246,28 @@ impl Users {
         &self,
         batch: &mut Batch,
         aftermath: &mut Aftermath,
-        (user, user_id): (UserNid, &UserId),
+        owner: (UserNid, &UserId),
         new: &NewSession,
     ) -> Result<IssuedSession, StoreError> {
         let given = new
             .device_id
+    ) -> Result<IssuedSession, StoreError> {
+        let holds = if new.refreshable {
+            Holds::Refreshable
+        } else {
+            Holds::UntilLogout
+        };
+        self.open_session_that(batch, aftermath, owner, (new, holds))
+            .await
+    }
+
+    /// The same, with a say in how long the access token holds.
+    pub(crate) async fn open_session_that(
+        &self,
+        batch: &mut Batch,
+        aftermath: &mut Aftermath,
+        (user, user_id): (UserNid, &UserId),
+        (new, holds): (&NewSession, Holds),
             .as_ref()
             .map(|id| id.as_str())
             .filter(|id| !id.is_empty());
@@ -248,7 +294,7 @@ impl Users {
                 device_id: device_id.clone(),
             }
         });
-        let (issued, pair) = self.issue(batch, user_id, &key, new.refreshable)?;
+        let (issued, pair) = self.issue(batch, user_id, &key, holds)?;
         device.current = Some(pair);
         batch.put::<Devices>(&key, &rows::write::<Devices>(&device)?);
         Ok(issued)
@@ -269,9 +315,14 @@ impl Users {
         batch: &mut Batch,
         user_id: &UserId,
         key: &(UserNid, String),
-        refreshable: bool,
+        holds: Holds,
     ) -> Result<(IssuedSession, TokenPair), StoreError> {
-        let lifetime_ms = refreshable.then_some(self.0.options.sessions.access_token_lifetime_ms);
+        let now_ms = self.0.host.now_ms();
+        let (refreshable, lifetime_ms) = match holds {
+            Holds::UntilLogout => (false, None),
+            Holds::Refreshable => (true, Some(self.0.options.sessions.access_token_lifetime_ms)),
+            Holds::Until(until_ms) => (false, Some(until_ms.saturating_sub(now_ms))),
+        };
         let access_token = tokens::generate(&self.0.host, TokenKind::Access);
         let refresh_token = refreshable.then(|| tokens::generate(&self.0.host, TokenKind::Refresh));
         let expires_ms =
@@ -341,7 +392,7 @@ impl Users {
         } else {
             return Err(unknown());
         }
-        let (issued, pair) = self.issue(&mut batch, &user_id, &key, true)?;
+        let (issued, pair) = self.issue(&mut batch, &user_id, &key, Holds::Refreshable)?;
         device.next = Some(pair);
         batch.put::<Devices>(&key, &rows::write::<Devices>(&device)?);
         self.commit(key.0, guard, batch, aftermath).await?;

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use store::{Pos, Store, UserNid};
 
 use crate::{
-    IssuedSession, NewSession, Registration, Session, UserFollower, UserNews, Users,
+    IssuedSession, NewSession, Registration, Session, TokenToCreate, UserFollower, UserNews, Users,
     accounts::NewAccount,
 };
 
@@ -102,4 +102,15 @@ pub(crate) fn registration(username: &str) -> Registration {
         password: PASSWORD.to_owned(),
         session: Some(NewSession::default()),
     }
+}
+
+/// A registration token.
+pub(crate) async fn token(users: &Users, uses: Option<u64>, expires_ms: Option<u64>) -> String {
+    let new = TokenToCreate {
+        uses_allowed: uses,
+        expires_ms,
+        ..TokenToCreate::default()
+    };
+    let made = users.create_registration_token(new).await.unwrap();
+    made.unwrap().token
 }

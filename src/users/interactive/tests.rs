@@ -3,7 +3,7 @@ use config::RegistrationMode;
 use crate::{
     Attempt, Challenge, Credential, Failure, InteractiveError, NewSession, Proof, Purpose, Session,
     Stage, UserName, Users,
-    tests::{Fixture, PASSWORD, config},
+    tests::{Fixture, PASSWORD, config, token},
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "as `interact` takes it")]
@@ -97,11 +97,7 @@ async fn in_token_mode_only_a_token_opens() {
             (Some(failure), asked.session.clone())
         );
     }
-    let token = fixture
-        .users
-        .create_registration_token(None, None)
-        .await
-        .unwrap();
+    let token = token(&fixture.users, None, None).await;
     let credential = Credential::RegistrationToken(token);
     fixture
         .users

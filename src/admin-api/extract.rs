@@ -1,0 +1,136 @@
+//! Who asks, and the parts of a request that have no ruma type.
+
+use ::users::{Account, Users};
+use axum::{
+    extract::{FromRef, FromRequestParts, Path, Query},
+    http::request::Parts,
+};
+use client_server_api::{Error, Services, Session};
+use http_layer::{Peer, StandardError};
+use ruma::{OwnedUserId, UserId};
+use serde::de::DeserializeOwned;
+use store::UserNid;
+
+/// An administrator: a process of the server's own user, or of root, on the owner's socket; or an administrator's
+/// access token.
+///
+/// # Errors
+/// `M_MISSING_TOKEN`, `M_UNKNOWN_TOKEN`; `M_FORBIDDEN` for everybody else.
+#[derive(Clone, Debug)]
+pub struct Administrator {
+    /// A user id, or `uid 1000`, for the audit log.
+    pub name: String,
+    /// The administrator's own account, if it was a token.
+    pub user: Option<UserNid>,
+}
+
+impl FromRequestParts<Services> for Administrator {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Services) -> Result<Self, Error> {
+        if let Some(Peer::Owner { uid }) = parts.extensions.get::<Peer>() {
+            return Ok(Self {
+                name: format!("uid {uid}"),
+                user: None,
+            });
+        }
+        let session = <Session as FromRequestParts<_>>::from_request_parts(parts, state).await?;
+        let Session(session) = session;
+        if !Users::from_ref(state).is_admin(session.user).await? {
+            return Err(StandardError::forbidden("You are not a server admin").into());
+        }
+        Ok(Self {
+            name: session.user_id.to_string(),
+            user: Some(session.user),
+        })
+    }
+}
+
+/// The query.
+///
+/// # Errors
+/// `M_INVALID_PARAM`.
+#[derive(Clone, Copy, Debug)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        match Query::<T>::try_from_uri(&parts.uri) {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(error) => Err(StandardError::invalid_param(format!("The query: {error}.")).into()),
+        }
+    }
+}
+
+/// The variables of the path.
+///
+/// # Errors
+/// `M_INVALID_PARAM`.
+#[derive(Clone, Copy, Debug)]
+pub struct InPath<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(variables)) => Ok(Self(variables)),
+            Err(error) => Err(StandardError::invalid_param(format!("The path: {error}.")).into()),
+        }
+    }
+}
+
+/// A local account, the first variable of the path.
+///
+/// # Errors
+/// `M_INVALID_PARAM` for what is no user id, or another server's; `M_NOT_FOUND` for who has no account.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The user's number.
+    pub user: UserNid,
+    /// The user id.
+    pub user_id: OwnedUserId,
+    /// The account.
+    pub account: Account,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Target
+where
+    Users: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = axum::extract::RawPathParams::from_request_parts(parts, state).await;
+        let path = path.map_err(|_| StandardError::invalid_param("The path is not UTF-8."))?;
+        let name = path.iter().next().map(|(_, value)| value.to_owned());
+        let users = Users::from_ref(state);
+        let user_id = local_user(&users, &name.unwrap_or_default())?;
+        let account = users.account(&user_id).await?;
+        let (user, account) = account.ok_or_else(|| StandardError::not_found("User not found"))?;
+        Ok(Self {
+            user,
+            user_id,
+            account,
+        })
+    }
+}
+
+/// `name` as the id of a user of this server; a localpart alone will do.
+pub(crate) fn local_user(users: &Users, name: &str) -> Result<OwnedUserId, StandardError> {
+    let full = if name.starts_with('@') {
+        name.to_owned()
+    } else {
+        format!("@{name}:{}", users.server_name())
+    };
+    let user_id = UserId::parse(full)
+        .map_err(|_| StandardError::invalid_param(format!("`{name}` is not a user id.")))?;
+    if user_id.server_name() != users.server_name() {
+        return Err(StandardError::invalid_param(
+            "This endpoint can only be used with local users",
+        ));
+    }
+    Ok(user_id)
+}

@@ -1,0 +1,105 @@
+//! The administrator's API: what the command line asks, and what the web interfaces and bots made for Synapse ask.
+//!
+//! Where [Synapse](https://element-hq.github.io/synapse/latest/usage/administration/admin_api/) has an endpoint, ours has
+//! its path, its parameters and the shape of its answers; the rest is below `/_myelin/admin/v1`. Every handler takes an
+//! [`Administrator`] first: nobody else gets as far as a body.
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use client_server_api::Services;
+
+mod account;
+mod audit;
+mod devices;
+mod extract;
+mod registration_tokens;
+mod server;
+mod users;
+
+pub use extract::Administrator;
+
+/// Every endpoint, without the frame.
+pub fn endpoints() -> Router<Services> {
+    let router = Router::new();
+    let router = accounts(router);
+    let router = tokens(router);
+    about_the_server(router)
+}
+
+fn accounts(router: Router<Services>) -> Router<Services> {
+    let user = "/_synapse/admin/v1/users/{user_id}";
+    let devices = "/_synapse/admin/v2/users/{user_id}/devices";
+    router
+        .route("/_synapse/admin/v2/users", get(users::list))
+        .route("/_synapse/admin/v3/users", get(users::list_by_state))
+        .route(
+            "/_synapse/admin/v2/users/{user_id}",
+            get(users::show).put(users::create_or_modify),
+        )
+        .route(
+            "/_synapse/admin/v1/username_available",
+            get(users::username_available),
+        )
+        .route(
+            "/_synapse/admin/v1/deactivate/{user_id}",
+            post(account::deactivate),
+        )
+        .route(
+            "/_synapse/admin/v1/reset_password/{user_id}",
+            post(account::reset_password),
+        )
+        .route(
+            "/_synapse/admin/v1/suspend/{user_id}",
+            axum::routing::put(account::suspend),
+        )
+        .route(
+            "/_myelin/admin/v1/lock/{user_id}",
+            axum::routing::put(account::lock),
+        )
+        .route(
+            &format!("{user}/admin"),
+            get(account::is_admin).put(account::set_admin),
+        )
+        .route(&format!("{user}/login"), post(account::login_as))
+        .route(&format!("{user}/joined_rooms"), get(account::joined_rooms))
+        .route(&format!("{user}/pushers"), get(account::pushers))
+        .route(&format!("{user}/accountdata"), get(account::account_data))
+        .route("/_synapse/admin/v1/whois/{user_id}", get(devices::whois))
+        .route(devices, get(devices::list))
+        .route(
+            &format!("{devices}/{{device_id}}"),
+            get(devices::show)
+                .put(devices::rename)
+                .delete(devices::delete),
+        )
+        .route(
+            "/_synapse/admin/v2/users/{user_id}/delete_devices",
+            post(devices::delete_several),
+        )
+        .route(
+            "/_myelin/admin/v1/users/{user_id}/logout",
+            post(devices::log_out),
+        )
+}
+
+fn tokens(router: Router<Services>) -> Router<Services> {
+    let tokens = "/_synapse/admin/v1/registration_tokens";
+    router
+        .route(tokens, get(registration_tokens::list))
+        .route(&format!("{tokens}/new"), post(registration_tokens::create))
+        .route(
+            &format!("{tokens}/{{token}}"),
+            get(registration_tokens::show)
+                .put(registration_tokens::change)
+                .delete(registration_tokens::delete),
+        )
+}
+
+fn about_the_server(router: Router<Services>) -> Router<Services> {
+    router
+        .route("/_synapse/admin/v1/server_version", get(server::version))
+        .route("/_myelin/admin/v1/server", get(server::info))
+        .route("/_myelin/admin/v1/audit", get(audit::list))
+}

@@ -1,0 +1,18 @@
+//! The administrator's endpoints, against a whole server in memory.
+
+mod account;
+mod outsiders;
+mod registration_tokens;
+mod users;
+
+use test_support::{Client, TestServer};
+
+/// An administrator, logged in.
+async fn administrator(server: &TestServer) -> Client {
+    let admin = server.register("admin").await;
+    let user_id = ruma::UserId::parse(&admin.user_id).unwrap();
+    let users = &server.services.users;
+    let (user, _) = users.account(&user_id).await.unwrap().unwrap();
+    assert!(users.set_admin(user, true).await.unwrap());
+    admin
+}

@@ -1,0 +1,89 @@
+//! Nobody but an administrator gets anything.
+
+use http::Method;
+use test_support::TestServer;
+
+/// Every path and its methods; `tidy` in this file compares the list with the routes.
+const ENDPOINTS: &[(&str, &[Method])] = &[
+    ("/_synapse/admin/v2/users", &[Method::GET]),
+    ("/_synapse/admin/v3/users", &[Method::GET]),
+    (
+        "/_synapse/admin/v2/users/{user_id}",
+        &[Method::GET, Method::PUT],
+    ),
+    ("/_synapse/admin/v1/username_available", &[Method::GET]),
+    ("/_synapse/admin/v1/deactivate/{user_id}", &[Method::POST]),
+    (
+        "/_synapse/admin/v1/reset_password/{user_id}",
+        &[Method::POST],
+    ),
+    ("/_synapse/admin/v1/suspend/{user_id}", &[Method::PUT]),
+    ("/_myelin/admin/v1/lock/{user_id}", &[Method::PUT]),
+    (
+        "/_synapse/admin/v1/users/{user_id}/admin",
+        &[Method::GET, Method::PUT],
+    ),
+    ("/_synapse/admin/v1/users/{user_id}/login", &[Method::POST]),
+    (
+        "/_synapse/admin/v1/users/{user_id}/joined_rooms",
+        &[Method::GET],
+    ),
+    ("/_synapse/admin/v1/users/{user_id}/pushers", &[Method::GET]),
+    (
+        "/_synapse/admin/v1/users/{user_id}/accountdata",
+        &[Method::GET],
+    ),
+    ("/_synapse/admin/v1/whois/{user_id}", &[Method::GET]),
+    ("/_synapse/admin/v2/users/{user_id}/devices", &[Method::GET]),
+    (
+        "/_synapse/admin/v2/users/{user_id}/devices/{device_id}",
+        &[Method::GET, Method::PUT, Method::DELETE],
+    ),
+    (
+        "/_synapse/admin/v2/users/{user_id}/delete_devices",
+        &[Method::POST],
+    ),
+    ("/_myelin/admin/v1/users/{user_id}/logout", &[Method::POST]),
+    ("/_synapse/admin/v1/registration_tokens", &[Method::GET]),
+    (
+        "/_synapse/admin/v1/registration_tokens/new",
+        &[Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/registration_tokens/{token}",
+        &[Method::GET, Method::PUT, Method::DELETE],
+    ),
+    ("/_synapse/admin/v1/server_version", &[Method::GET]),
+    ("/_myelin/admin/v1/server", &[Method::GET]),
+    ("/_myelin/admin/v1/audit", &[Method::GET]),
+];
+
+#[tokio::test]
+async fn without_a_token_and_with_a_users_there_is_nothing() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    for (path, methods) in ENDPOINTS {
+        let path = path
+            .replace("{user_id}", "@alice:localhost")
+            .replace("{device_id}", &alice.device_id)
+            .replace("{token}", "none");
+        for method in *methods {
+            let anyone = server.anyone();
+            let reply = anyone.send(method.clone(), &path, "{}").await;
+            reply.is(401, "M_MISSING_TOKEN");
+            let reply = alice.send(method.clone(), &path, "{}").await;
+            reply.is(403, "M_FORBIDDEN");
+        }
+    }
+}
+
+#[test]
+fn no_path_is_forgotten() {
+    let routes = include_str!("../lib.rs");
+    let paths = routes.matches(".route(").count();
+    assert_eq!(
+        paths,
+        ENDPOINTS.len(),
+        "a route has no line above, or the other way round"
+    );
+}

@@ -1,0 +1,40 @@
+//! What an administrator does that concerns users, rooms and files at once, and what is remembered of it.
+//!
+//! Knows no HTTP: `admin-api` asks it for the command line and for other tools.
+
+use std::sync::Arc;
+
+use host::Host;
+use rooms::Rooms;
+use store::Store;
+use users::Users;
+
+mod accounts;
+mod audit;
+mod error;
+
+pub use audit::Deed;
+pub use error::AdministrationError;
+
+/// Looks after the server. Cheap to clone.
+#[derive(Clone)]
+pub struct Administration(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    host: Host,
+    users: Users,
+    rooms: Rooms,
+}
+
+impl Administration {
+    /// Over the services of a server.
+    pub fn new(store: Store, host: Host, users: Users, rooms: Rooms) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            host,
+            users,
+            rooms,
+        }))
+    }
+}
