@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use ::encryption::{Claim, Encryption, KeyCounts, KeyUpload, Reader};
 use ::sync::Engine;
-use axum::extract::State;
-use http_layer::{MatrixRequest, MatrixResponse, StandardError};
+use axum::{extract::State, http::StatusCode, response::Response};
+use http_layer::{MatrixRequest, MatrixResponse, StandardError, json};
 use ruma::{
-    OneTimeKeyAlgorithm, OwnedOneTimeKeyId, OwnedUserId, UInt, UserId,
+    OneTimeKeyAlgorithm, OwnedDeviceId, OwnedOneTimeKeyId, OwnedUserId, UInt, UserId,
     api::client::keys::{claim_keys, get_key_changes, get_keys, upload_keys},
-    encryption::OneTimeKey,
+    encryption::{CrossSigningKey, DeviceKeys, OneTimeKey},
     serde::Raw,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use store::UserNid;
 use users::Users;
@@ -57,7 +58,7 @@ pub async fn query_keys(
     State(users): State<Users>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<get_keys::v3::Request>,
-) -> Result<MatrixResponse<get_keys::v3::Response>, Error> {
+) -> Result<Response, Error> {
     if request.device_keys.len() > MAX_ASKED {
         return Err(StandardError::too_large("Too many users at once.").into());
     }
@@ -65,8 +66,10 @@ pub async fn query_keys(
         user: session.user,
         user_id: &session.user_id,
     };
-    let mut response = get_keys::v3::Response::new();
-    response.failures = unreachable(&users, request.device_keys.keys());
+    let mut answer = QueriedKeys {
+        failures: unreachable(&users, request.device_keys.keys()),
+        ..QueriedKeys::default()
+    };
     for (user_id, device_ids) in request.device_keys {
         let Some((user, _)) = users.account(&user_id).await? else {
             continue;
@@ -77,18 +80,18 @@ pub async fn query_keys(
             .await?;
         let devices = keys.devices.into_iter();
         let devices = devices.map(|(device_id, keys)| (device_id.into(), Raw::from_json(keys)));
-        response
+        answer
             .device_keys
             .insert(user_id.clone(), devices.collect());
         for (kept, shown) in [
-            (keys.master, &mut response.master_keys),
-            (keys.self_signing, &mut response.self_signing_keys),
-            (keys.user_signing, &mut response.user_signing_keys),
+            (keys.master, &mut answer.master_keys),
+            (keys.self_signing, &mut answer.self_signing_keys),
+            (keys.user_signing, &mut answer.user_signing_keys),
         ] {
             shown.extend(kept.map(|key| (user_id.clone(), Raw::from_json(key))));
         }
     }
-    Ok(MatrixResponse(response))
+    Ok(json(StatusCode::OK, &answer))
 }
 
 /// `POST /_matrix/client/v3/keys/claim`
@@ -102,7 +105,7 @@ pub async fn claim_keys(
     State(users): State<Users>,
     Session(_): Session,
     MatrixRequest(request): MatrixRequest<claim_keys::v3::Request>,
-) -> Result<MatrixResponse<claim_keys::v3::Response>, Error> {
+) -> Result<Response, Error> {
     let asked: usize = request.one_time_keys.values().map(BTreeMap::len).sum();
     if asked > MAX_ASKED {
         return Err(StandardError::too_large("Too many devices at once.").into());
@@ -130,9 +133,11 @@ pub async fn claim_keys(
         let device = BTreeMap::from([(id, Raw::from_json(key.key))]);
         keys.entry(user_id).or_default().insert(device_id, device);
     }
-    let mut response = claim_keys::v3::Response::new(keys);
-    response.failures = failures;
-    Ok(MatrixResponse(response))
+    let answer = ClaimedKeys {
+        failures,
+        one_time_keys: keys,
+    };
+    Ok(json(StatusCode::OK, &answer))
 }
 
 /// `GET /_matrix/client/v3/keys/changes`
@@ -158,6 +163,24 @@ pub async fn get_keys_changes(
     let lists = engine.device_lists(session.user, from).await?;
     let response = get_key_changes::v3::Response::new(lists.changed, lists.left);
     Ok(MatrixResponse(response))
+}
+
+/// The answer to `/keys/query`, with the members that ruma leaves out where they are empty, as it may: matrix-nio refuses
+/// an answer without `device_keys`.
+#[derive(Default, Serialize)]
+struct QueriedKeys {
+    failures: BTreeMap<String, Value>,
+    device_keys: BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, Raw<DeviceKeys>>>,
+    master_keys: BTreeMap<OwnedUserId, Raw<CrossSigningKey>>,
+    self_signing_keys: BTreeMap<OwnedUserId, Raw<CrossSigningKey>>,
+    user_signing_keys: BTreeMap<OwnedUserId, Raw<CrossSigningKey>>,
+}
+
+/// The answer to `/keys/claim`, with `failures` even where there is none: Hydrogen sends no message without it.
+#[derive(Serialize)]
+struct ClaimedKeys {
+    failures: BTreeMap<String, Value>,
+    one_time_keys: BTreeMap<OwnedUserId, claim_keys::v3::OneTimeKeys>,
 }
 
 /// The servers of users that cannot be asked, for there is no federation yet.

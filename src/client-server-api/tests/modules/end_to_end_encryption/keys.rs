@@ -186,6 +186,25 @@ async fn who_is_not_known_is_left_out_and_who_is_elsewhere_is_told() {
 }
 
 #[tokio::test]
+async fn answers_have_all_their_members_even_empty_ones() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let answer = query(&alice, "@nobody:localhost").await;
+    assert_eq!(
+        answer,
+        json!({
+            "device_keys": {},
+            "failures": {},
+            "master_keys": {},
+            "self_signing_keys": {},
+            "user_signing_keys": {},
+        })
+    );
+    let answer = alice.post(CLAIM, json!({ "one_time_keys": {} })).await.ok();
+    assert_eq!(answer, json!({ "failures": {}, "one_time_keys": {} }));
+}
+
+#[tokio::test]
 async fn a_devices_name_and_its_end_show_in_its_keys() {
     let server = TestServer::new().await;
     let alice = server.register("alice").await;
