@@ -1,4 +1,4 @@
-//! Real client libraries talk to the server: `matrix-js-sdk` on Node and `matrix-nio` on Python.
+//! Real client libraries talk to the server: `matrix-js-sdk` on Node and `matrix-nio` on Python; Hydrogen in a browser.
 //!
 //! Their packages are installed once per lock file into `${XDG_CACHE_HOME:-~/.cache}/myelin/clients`.
 
@@ -9,9 +9,11 @@ use std::process::{Command, Stdio};
 
 use spec_tests::Server;
 
+mod browser;
+
 #[test]
 fn real_clients_matrix_js_sdk_talks_both_ways() {
-    let script = js_script("talk.mjs");
+    let script = node_script("js", &["talk.mjs"]);
     let output = run(
         Command::new("node")
             .arg(&script)
@@ -25,7 +27,7 @@ fn real_clients_matrix_js_sdk_talks_both_ways() {
 fn real_clients_matrix_js_sdk_talks_encrypted_over_kill_9() {
     let mut server = Server::start();
     let mut node = Command::new("node")
-        .arg(js_script("encrypted.mjs"))
+        .arg(node_script("js", &["encrypted.mjs"]))
         .args([server.url(), "pause"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -79,33 +81,32 @@ fn real_clients_matrix_nio_talks_both_ways() {
     assert!(output.ends_with("matrix-nio: all well\n"), "{output}");
 }
 
-/// A script that stands beside the packages of `matrix-js-sdk`, for Node looks there.
-fn js_script(name: &str) -> PathBuf {
-    let source = clients().join("js");
-    let installed = installed(
-        "js",
-        &source,
-        &["package-lock.json", "package.json"],
-        |folder| {
-            for file in ["package.json", "package-lock.json"] {
-                std::fs::copy(source.join(file), folder.join(file)).unwrap();
-            }
-            let arguments = [
-                "ci",
-                "--ignore-scripts",
-                "--no-audit",
-                "--no-fund",
-                "--loglevel=error",
-            ];
-            run(
-                Command::new("npm").args(arguments).current_dir(folder),
-                "npm (it comes with Node)",
-            );
-        },
-    );
-    let script = installed.join(name);
-    std::fs::copy(source.join(name), &script).unwrap();
-    script
+/// The first of these files of `clients/NAME`, all of them beside the packages of its lock file, for Node looks there.
+fn node_script(name: &str, files: &[&str]) -> PathBuf {
+    let source = clients().join(name);
+    let locks = ["package-lock.json", "package.json"];
+    let installed = installed(name, &source, &locks, |folder| {
+        for file in locks {
+            std::fs::copy(source.join(file), folder.join(file)).unwrap();
+        }
+        let arguments = [
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ];
+        run(
+            Command::new("npm").args(arguments).current_dir(folder),
+            "npm (it comes with Node)",
+        );
+    });
+    for file in files {
+        let (from, to) = (source.join(file), installed.join(file));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from, to).unwrap();
+    }
+    installed.join(files[0])
 }
 
 fn clients() -> PathBuf {

@@ -2,6 +2,7 @@
 //!
 //! Depends on nothing, so that it is compiled in seconds; sets up what the real build needs, then calls cargo.
 
+mod browser;
 mod cargo;
 mod libclang;
 mod rocksdb;

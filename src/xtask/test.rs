@@ -2,12 +2,14 @@
 
 use std::{
     env,
+    fmt::{Display, Formatter},
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
 
 use crate::{
+    browser,
     cargo::{self, answer, cannot_start},
     setup,
 };
@@ -42,12 +44,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode, String> {
             target().join("debug/myelin").display().to_string(),
         ));
     }
+    settings.extend(browser::program().map(|program| (browser::VARIABLE, program)));
     let mut tests = cargo::command(&settings);
     tests
         .args(["test", "--workspace", "--locked", "--no-fail-fast"])
         .args(arguments);
     let (code, counted) = count(&mut tests)?;
-    println!("{} passed, {} failed", counted.passed, counted.failed);
+    println!("{counted}");
     Ok(code)
 }
 
@@ -57,15 +60,31 @@ fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target))
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Counted {
     passed: u64,
     failed: u64,
+    skipped: u64,
+}
+
+impl Display for Counted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        // A test that says that it was skipped has passed as far as its harness knows.
+        let passed = self.passed.saturating_sub(self.skipped);
+        write!(f, "{passed} passed, {} failed", self.failed)?;
+        match self.skipped {
+            0 => Ok(()),
+            skipped => write!(f, ", {skipped} skipped"),
+        }
+    }
 }
 
 impl Counted {
-    /// Adds `test result: ok. 3 passed; 0 failed; …`.
+    /// Adds `test result: ok. 3 passed; 0 failed; …`, and `skipped: TEST: REASON` from the test itself.
     fn add(&mut self, line: &str) {
+        if line.starts_with("skipped: ") {
+            self.skipped += 1;
+        }
         let Some(result) = line.strip_prefix("test result: ") else {
             return;
         };
@@ -119,16 +138,12 @@ mod tests {
             "running 3 tests",
             "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "test result: FAILED. 41 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1.03s",
+            "skipped: a::b: no browser",
             "test a::passed ... ok",
         ] {
             counted.add(line);
         }
-        assert_eq!(
-            counted,
-            Counted {
-                passed: 44,
-                failed: 2
-            }
-        );
+        assert_eq!(counted.to_string(), "43 passed, 2 failed, 1 skipped");
+        assert_eq!(Counted::default().to_string(), "0 passed, 0 failed");
     }
 }
