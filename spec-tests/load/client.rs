@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Result;
 
@@ -24,6 +24,7 @@ pub struct Api {
 pub struct User {
     pub api: Api,
     pub id: String,
+    pub device: String,
     pub token: String,
     pub password: String,
 }
@@ -191,6 +192,23 @@ impl User {
     /// `/sync` with a query that is encoded already.
     pub async fn sync(&self, query: &str) -> Result<Answer> {
         self.get(&format!("/_matrix/client/v3/sync?{query}")).await
+    }
+
+    /// Sends one message to each of these devices: user, device and content.
+    pub async fn send_to_devices(
+        &self,
+        event_type: &str,
+        transaction: &str,
+        messages: impl Iterator<Item = (&Self, Value)>,
+    ) -> Result<Answer> {
+        let mut by_user = Map::new();
+        for (to, content) in messages {
+            let devices = by_user.entry(&to.id).or_insert_with(|| Map::new().into());
+            devices[&to.device] = content;
+        }
+        let path = format!("/_matrix/client/v3/sendToDevice/{event_type}/{transaction}");
+        self.put(&path, &serde_json::json!({ "messages": by_user }))
+            .await
     }
 
     /// A token of now.

@@ -33,6 +33,12 @@ Scenarios (a number after `=` is the size given here):
   join-storm=N       N users join one room
   messages=N         paging back through N messages, 100 at a time
   mixed=N            N requests as clients make them, by 16 users in 8 rooms
+  send-members=N     500 messages in a room with N local members of whom 8 follow and the others are idle; beside
+                     another N: what members cost
+  keys-upload=N      N devices upload their keys and 50 one-time keys each
+  share-key=N        one user sends a room's key to N devices, which then sync; checks that nothing is lost or doubled
+  day=UxR:S          U users in R rooms for S seconds (100x50:600), as clients are: all follow /sync, and now and then send,
+                     read, type, page back, send to a device; checks that nothing is lost or doubled; samples the memory
   media=N            N files of 10 MB uploaded and downloaded, all at once; what counts is the memory
 
 The CPU is that of the server's process and its children, in user and system mode. Only servers on 127.0.0.1 are measured.";

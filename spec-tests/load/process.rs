@@ -73,6 +73,11 @@ pub fn peak_kib(pid: u32) -> Result<u64> {
     field_kib(&format!("/proc/{pid}/status"), "VmHWM:")
 }
 
+/// Resident memory now, in KiB.
+pub fn resident_kib(pid: u32) -> Result<u64> {
+    field_kib(&format!("/proc/{pid}/status"), "VmRSS:")
+}
+
 /// Memory now, shared pages divided among those who share them, in KiB.
 pub fn proportional_kib(pid: u32) -> Result<u64> {
     field_kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")

@@ -1,5 +1,7 @@
 //! What is done to a server, and what of it is timed.
 
+mod day;
+mod devices;
 mod reading;
 mod sending;
 
@@ -19,7 +21,7 @@ use crate::target::Target;
 pub const WRITERS: usize = 32;
 
 /// Name, small and normal size of each scenario.
-pub const NAMES: [(&str, usize, usize); 13] = [
+pub const NAMES: [(&str, usize, usize); 17] = [
     ("login", 8, 60),
     ("send", 100, 1_000),
     ("send-parallel", 320, 6_400),
@@ -32,6 +34,10 @@ pub const NAMES: [(&str, usize, usize); 13] = [
     ("join-storm", 20, 200),
     ("messages", 300, 3_000),
     ("mixed", 400, 4_000),
+    ("send-members", 20, 1_000),
+    ("keys-upload", 50, 1_000),
+    ("share-key", 50, 1_000),
+    ("day", 10, 100),
     ("media", 20, 200),
 ];
 
@@ -43,6 +49,8 @@ const MAX_SIZE: usize = 100_000;
 pub struct Scenario {
     name: &'static str,
     size: usize,
+    /// Rooms and seconds of a day.
+    day: (usize, u64),
 }
 
 /// What a scenario set up on a target.
@@ -56,7 +64,11 @@ pub struct Prepared {
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.name, self.size)
+        write!(f, "{}={}", self.name, self.size)?;
+        match self.day {
+            (rooms, seconds) if self.name == "day" => write!(f, "x{rooms}:{seconds}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -70,11 +82,25 @@ impl Scenario {
         let (name, small, normal) =
             *known.ok_or_else(|| format!("{name}: unknown scenario; see --help"))?;
         let default = if size == Size::Small { small } else { normal };
+        let mut day = if size == Size::Small {
+            (5, 10)
+        } else {
+            (50, 600)
+        };
+        let number = match number.filter(|_| name == "day") {
+            None => number,
+            Some(shape) => {
+                let (users, rest) = shape.split_once('x').ok_or("day=USERSxROOMS:SECONDS")?;
+                let (rooms, seconds) = rest.split_once(':').ok_or("day=USERSxROOMS:SECONDS")?;
+                day = (rooms.parse()?, seconds.parse()?);
+                Some(users)
+            }
+        };
         let size = number.map_or(Ok(default), str::parse)?;
         if !(1..=MAX_SIZE).contains(&size) {
             return Err(format!("{text}: between 1 and {MAX_SIZE}").into());
         }
-        Ok(Self { name, size })
+        Ok(Self { name, size, day })
     }
 
     /// Whether the growth of the disk per operation says something.
@@ -93,6 +119,16 @@ impl Scenario {
             "send-parallel" => with_rooms(target, WRITERS, 1).await,
             "send-rooms" => with_own_rooms(target, WRITERS).await,
             "fan-out" => with_rooms(target, self.size + 1, 1).await,
+            "send-members" => with_rooms(target, self.size.max(2), 1).await,
+            "keys-upload" => Ok(Prepared {
+                users: target.users(self.size).await?,
+                ..Prepared::default()
+            }),
+            "share-key" => Ok(Prepared {
+                users: target.users(self.size + 1).await?,
+                ..Prepared::default()
+            }),
+            "day" => with_rooms(target, self.size, self.day.0).await,
             "initial-lazy" | "initial-full" => reading::prepare_initial(target, self.size).await,
             "incremental" | "idle" => reading::prepare_incremental(target, self.size).await,
             "join-storm" => Ok(Prepared {
@@ -135,6 +171,10 @@ impl Scenario {
                 sending::in_parallel(target, prepared, self.size).await
             }
             "fan-out" => sending::fan_out(target, prepared).await,
+            "send-members" => sending::among_members(target, prepared).await,
+            "keys-upload" => devices::upload_keys(target, prepared).await,
+            "share-key" => devices::share_key(target, prepared).await,
+            "day" => day::pass(target, prepared, self.day.1).await,
             "initial-lazy" => reading::initial(prepared, self.size, true).await,
             "initial-full" => reading::initial(prepared, self.size, false).await,
             "incremental" => reading::incremental(prepared, 1).await,
@@ -155,9 +195,12 @@ async fn with_rooms(target: &Target, users: usize, rooms: usize) -> Result<Prepa
         let room = users[0]
             .create_room(&json!({"preset": "public_chat"}))
             .await?;
-        for user in &users[1..] {
-            user.join(&room).await?;
-        }
+        let (joining, joined) = (users.clone(), room.clone());
+        in_tasks(WRITERS, users.len() - 1, move |index| {
+            let (user, room) = (joining[index + 1].clone(), joined.clone());
+            async move { user.join(&room).await }
+        })
+        .await?;
         made.push(room);
     }
     Ok(Prepared {

@@ -74,6 +74,41 @@ pub async fn one_after_the_other(
 const BODY: &str =
     "The quick brown fox jumps over the lazy dog, and then it goes home and has some tea.";
 
+/// Messages sent in a room with many members.
+const MESSAGES_AMONG_MEMBERS: usize = 500;
+/// Members who follow what is sent, however many there are.
+const FOLLOWING: usize = 8;
+
+/// Messages of one user, one after the other, in a room where a few follow and the others are idle.
+///
+/// # Errors
+/// A message that a follower heard twice or never.
+pub async fn among_members(target: &Target, prepared: &Prepared) -> Result<Vec<Duration>> {
+    let room = &prepared.rooms[0];
+    let run = target.fresh("members");
+    let (heard, _hearing) = mpsc::unbounded_channel();
+    let mut followers = JoinSet::new();
+    for follower in prepared.users[1..].iter().take(FOLLOWING) {
+        let since = follower.now().await?;
+        let listening = Listening {
+            room: room.clone(),
+            run: run.clone(),
+            messages: MESSAGES_AMONG_MEMBERS,
+        };
+        followers.spawn(listen(follower.clone(), listening, since, heard.clone()));
+    }
+    let mut latencies = Vec::with_capacity(MESSAGES_AMONG_MEMBERS);
+    for message in 0..MESSAGES_AMONG_MEMBERS {
+        let body = format!("{run} {message}");
+        let sent = prepared.users[0]
+            .send(room, &target.fresh("txn"), &body)
+            .await?;
+        latencies.push(sent.took);
+    }
+    heard_once_each(&mut followers, MESSAGES_AMONG_MEMBERS).await?;
+    Ok(latencies)
+}
+
 /// Messages by all writers at once, in one room or each in a room of its own.
 pub async fn in_parallel(
     target: &Target,
@@ -112,13 +147,12 @@ pub async fn fan_out(target: &Target, prepared: &Prepared) -> Result<Vec<Duratio
     let mut listeners = JoinSet::new();
     for listener in &prepared.users[1..] {
         let since = listener.now().await?;
-        listeners.spawn(listen(
-            listener.clone(),
-            room.clone(),
-            since,
-            run.clone(),
-            heard.clone(),
-        ));
+        let listening = Listening {
+            room: room.clone(),
+            run: run.clone(),
+            messages: FAN_OUT_MESSAGES,
+        };
+        listeners.spawn(listen(listener.clone(), listening, since, heard.clone()));
     }
     drop(heard);
     let expected = listeners.len();
@@ -145,27 +179,50 @@ pub async fn fan_out(target: &Target, prepared: &Prepared) -> Result<Vec<Duratio
             count += 1;
         }
     }
+    heard_once_each(&mut listeners, FAN_OUT_MESSAGES).await?;
+    Ok(latencies)
+}
+
+/// Waits for those who listen.
+async fn heard_once_each(
+    listeners: &mut JoinSet<Result<HashMap<usize, u32>>>,
+    messages: usize,
+) -> Result<()> {
     while let Some(listener) = listeners.join_next().await {
-        let counts: HashMap<usize, u32> = listener??;
-        if counts.len() != FAN_OUT_MESSAGES || counts.values().any(|count| *count != 1) {
-            return Err(format!("lost or doubled: {counts:?}").into());
+        let counts = listener??;
+        let lost = messages - counts.len().min(messages);
+        let doubled = counts.values().filter(|count| **count != 1).count();
+        if lost + doubled > 0 {
+            return Err(format!("of {messages} messages {lost} lost, {doubled} doubled").into());
         }
     }
-    Ok(latencies)
+    Ok(())
+}
+
+/// What is listened to: messages `{run} 0`, `{run} 1` and so on in a room.
+struct Listening {
+    room: String,
+    run: String,
+    messages: usize,
 }
 
 /// Follows `/sync` until the last message; gives how often each was heard.
 async fn listen(
     user: User,
-    room: String,
+    Listening {
+        room,
+        run,
+        messages,
+    }: Listening,
     mut since: String,
-    run: String,
     heard: mpsc::UnboundedSender<(usize, Instant)>,
 ) -> Result<HashMap<usize, u32>> {
     let mut counts = HashMap::new();
-    while !counts.contains_key(&(FAN_OUT_MESSAGES - 1)) {
+    // Nobody falls so far behind that a sync leaves some out.
+    let filter = encode(r#"{"room":{"timeline":{"limit":100}}}"#);
+    while !counts.contains_key(&(messages - 1)) {
         let query = format!(
-            "since={}&timeout=30000&set_presence=offline",
+            "filter={filter}&since={}&timeout=30000&set_presence=offline",
             encode(&since)
         );
         let answer = user.sync(&query).await?;

@@ -1,0 +1,251 @@
+//! A day of many users in the same rooms, in minutes: everybody follows `/sync` all the time, and now and then does something.
+//!
+//! Each message carries a number, and each user counts the numbers that they hear, as each device counts what is sent to it: at
+//! the end everything has been heard once by everybody.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::Prepared;
+use crate::Result;
+use crate::client::{Answer, User, encode, room_path, text};
+use crate::process;
+use crate::target::Target;
+
+/// A user does something this often; between them they act at different times.
+const ACT_EVERY: Duration = Duration::from_secs(4);
+/// How often the memory is looked at.
+const SAMPLE_EVERY: Duration = Duration::from_secs(10);
+/// How long the last messages may be on their way.
+const SETTLE: Duration = Duration::from_secs(60);
+/// A sync waits this long for news, in milliseconds.
+const POLL_MS: u64 = 10_000;
+const TO_DEVICE_TYPE: &str = "org.example.load";
+
+/// What everybody shares.
+struct Shared {
+    users: Vec<User>,
+    rooms: Vec<String>,
+    run: String,
+    /// Messages sent to rooms so far, and messages sent to devices: the number of the next.
+    messages: AtomicUsize,
+    to_devices: AtomicUsize,
+    /// Nobody acts any more.
+    quiet: AtomicBool,
+}
+
+/// What one user has heard.
+#[derive(Default)]
+struct Heard {
+    messages: HashMap<usize, u32>,
+    to_device: HashMap<usize, u32>,
+    syncs: usize,
+    gaps: usize,
+}
+
+/// Everybody acts for this many seconds; gives the latencies of what they did (not of the syncs, which wait).
+///
+/// # Errors
+/// A message that somebody heard twice or never.
+pub async fn pass(target: &Target, prepared: &Prepared, seconds: u64) -> Result<Vec<Duration>> {
+    let shared = Arc::new(Shared {
+        users: prepared.users.clone(),
+        rooms: prepared.rooms.clone(),
+        run: target.fresh("day"),
+        messages: AtomicUsize::new(0),
+        to_devices: AtomicUsize::new(0),
+        quiet: AtomicBool::new(false),
+    });
+    let (mut following, mut acting) = (JoinSet::new(), JoinSet::new());
+    for number in 0..shared.users.len() {
+        let since = shared.users[number].now().await?;
+        following.spawn(follow(Arc::clone(&shared), number, since));
+    }
+    let end = Instant::now() + Duration::from_secs(seconds);
+    for number in 0..shared.users.len() {
+        acting.spawn(act(Arc::clone(&shared), number, end));
+    }
+    let memory = tokio::spawn(sample(target.pid, end));
+    let mut latencies = Vec::new();
+    while let Some(done) = acting.join_next().await {
+        latencies.extend(done??);
+    }
+    shared.quiet.store(true, Ordering::SeqCst);
+    let mut all = Vec::new();
+    while let Some(heard) = following.join_next().await {
+        all.push(heard??);
+    }
+    eprintln!("{}", summary(&shared, &all, &memory.await?));
+    check(&shared, &all)?;
+    Ok(latencies)
+}
+
+/// Resident memory now and then, in MiB.
+async fn sample(pid: u32, end: Instant) -> Vec<u64> {
+    let mut samples = Vec::new();
+    while Instant::now() < end {
+        tokio::time::sleep(SAMPLE_EVERY).await;
+        samples.push(process::resident_kib(pid).unwrap_or_default() / 1024);
+    }
+    samples
+}
+
+/// Syncs until everybody is quiet and nothing is missing, or has been for too long.
+async fn follow(shared: Arc<Shared>, number: usize, mut since: String) -> Result<(usize, Heard)> {
+    let user = &shared.users[number];
+    let filter = encode(r#"{"room":{"timeline":{"limit":100}}}"#);
+    let mut heard = Heard::default();
+    let mut deadline = None;
+    loop {
+        let query = format!("filter={filter}&since={}&timeout={POLL_MS}", encode(&since));
+        let quiet = shared.quiet.load(Ordering::SeqCst);
+        let answer = user.sync(&query).await?.json()?;
+        text(&answer, "next_batch")?.clone_into(&mut since);
+        heard.syncs += 1;
+        heard.listen(&answer, &shared.run);
+        if quiet {
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + SETTLE);
+            let all = heard.messages.len() == shared.messages.load(Ordering::SeqCst);
+            // One more after the last, in which nothing may come again.
+            if (all && is_empty(&answer)) || Instant::now() > deadline {
+                return Ok((number, heard));
+            }
+        }
+    }
+}
+
+fn is_empty(answer: &Value) -> bool {
+    answer["rooms"]["join"].is_null() && answer["to_device"].is_null()
+}
+
+impl Heard {
+    fn listen(&mut self, answer: &Value, run: &str) {
+        let count = |counts: &mut HashMap<usize, u32>, text: &Value| {
+            let number = text.as_str().and_then(|text| text.strip_prefix(run));
+            if let Some(number) = number.and_then(|number| number.trim().parse().ok()) {
+                *counts.entry(number).or_default() += 1;
+            }
+        };
+        let rooms = answer["rooms"]["join"].as_object().into_iter().flatten();
+        for (_, room) in rooms {
+            let timeline = &room["timeline"];
+            self.gaps += usize::from(timeline["limited"] == true);
+            for event in timeline["events"].as_array().into_iter().flatten() {
+                count(&mut self.messages, &event["content"]["body"]);
+            }
+        }
+        for event in answer["to_device"]["events"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            count(&mut self.to_device, &event["content"]["body"]);
+        }
+    }
+}
+
+/// Does one thing after the other until the end.
+async fn act(shared: Arc<Shared>, number: usize, end: Instant) -> Result<Vec<Duration>> {
+    let offset = ACT_EVERY * u32::try_from(number)? / u32::try_from(shared.users.len())?;
+    tokio::time::sleep(offset).await;
+    let mut ticking = tokio::time::interval(ACT_EVERY);
+    let mut latencies = Vec::new();
+    let mut event = String::new();
+    // Each begins elsewhere, so that at no time all do the same.
+    for step in number.. {
+        ticking.tick().await;
+        if Instant::now() >= end {
+            break;
+        }
+        let room = &shared.rooms[(number * 7 + step) % shared.rooms.len()];
+        let done = step_of(&shared, number, step, room, &mut event).await?;
+        latencies.push(done.took);
+    }
+    Ok(latencies)
+}
+
+/// Of twenty things ten are messages, five receipts, two typing, two to a device, one a page of history.
+async fn step_of(
+    shared: &Shared,
+    number: usize,
+    step: usize,
+    room: &str,
+    event: &mut String,
+) -> Result<Answer> {
+    let user = &shared.users[number];
+    let transaction = format!("{}-{number}-{step}", shared.run);
+    match step % 20 {
+        1 | 5 | 9 | 13 | 17 if !event.is_empty() => {
+            let (room, event) = event.split_once(' ').ok_or("no event")?;
+            let path = room_path(room, &format!("receipt/m.read/{}", encode(event)));
+            user.post(&path, &json!({})).await
+        }
+        7 | 15 => {
+            let path = room_path(room, &format!("typing/{}", encode(&user.id)));
+            let body = json!({"typing": true, "timeout": 5_000});
+            user.put(&path, &body).await
+        }
+        3 | 11 => {
+            let index = shared.to_devices.fetch_add(1, Ordering::SeqCst);
+            let to = &shared.users[receiver(index, shared.users.len())];
+            let content = json!({"body": format!("{} {index}", shared.run)});
+            let messages = [(to, content)].into_iter();
+            user.send_to_devices(TO_DEVICE_TYPE, &transaction, messages)
+                .await
+        }
+        19 => user.get(&room_path(room, "messages?dir=b&limit=20")).await,
+        _ => {
+            let index = shared.messages.fetch_add(1, Ordering::SeqCst);
+            let body = format!("{} {index}", shared.run);
+            let answer = user.send(room, &transaction, &body).await?;
+            *event = format!("{room} {}", text(&answer.json()?, "event_id")?);
+            Ok(answer)
+        }
+    }
+}
+
+/// To whom the message to a device with this number goes.
+const fn receiver(index: usize, users: usize) -> usize {
+    index * 31 % users
+}
+
+fn summary(shared: &Shared, all: &[(usize, Heard)], memory: &[u64]) -> String {
+    let sent = shared.messages.load(Ordering::SeqCst);
+    let heard: usize = all.iter().map(|(_, heard)| heard.messages.len()).sum();
+    let to_device: usize = all.iter().map(|(_, heard)| heard.to_device.len()).sum();
+    let syncs: usize = all.iter().map(|(_, heard)| heard.syncs).sum();
+    let gaps: usize = all.iter().map(|(_, heard)| heard.gaps).sum();
+    format!(
+        "{sent} messages heard {heard} times, {} to devices heard {to_device} times, {syncs} syncs, {gaps} gaps\n\
+         resident MiB every {} s: {memory:?}",
+        shared.to_devices.load(Ordering::SeqCst),
+        SAMPLE_EVERY.as_secs(),
+    )
+}
+
+fn check(shared: &Shared, all: &[(usize, Heard)]) -> Result<()> {
+    let sent = shared.messages.load(Ordering::SeqCst);
+    let to_devices = shared.to_devices.load(Ordering::SeqCst);
+    for (number, heard) in all {
+        let doubled = |counts: &HashMap<usize, u32>| counts.values().filter(|n| **n != 1).count();
+        let lost = sent - heard.messages.len();
+        let expected = (0..to_devices)
+            .filter(|index| receiver(*index, shared.users.len()) == *number)
+            .count();
+        let lost_to_device = expected.abs_diff(heard.to_device.len());
+        let (twice, twice_to_device) = (doubled(&heard.messages), doubled(&heard.to_device));
+        if lost + twice + lost_to_device + twice_to_device > 0 {
+            return Err(format!(
+                "user {number}: of {sent} messages {lost} lost, {twice} doubled; of {expected} to the device \
+                 {lost_to_device} lost, {twice_to_device} doubled"
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
