@@ -119,9 +119,9 @@ async function whisper(alice, bob, carol, picture) {
 }
 
 async function main() {
-    const folder = await mkdtemp(join(tmpdir(), "hydrogen-"));
     const page = await serve();
     const browser = await launch();
+    const folder = await mkdtemp(join(tmpdir(), "hydrogen-"));
     try {
         const alice = await Person.register(homeserver, `alice-${run}`);
         const bob = await newcomer(browser, page.url, "bob");
