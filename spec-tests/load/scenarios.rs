@@ -124,14 +124,10 @@ impl Scenario {
                 users: target.users(self.size).await?,
                 ..Prepared::default()
             }),
-            "share-key" => Ok(Prepared {
-                users: target.users(self.size + 1).await?,
-                ..Prepared::default()
-            }),
             "day" => with_rooms(target, self.size, self.day.0).await,
             "initial-lazy" | "initial-full" => reading::prepare_initial(target, self.size).await,
             "incremental" | "idle" => reading::prepare_incremental(target, self.size).await,
-            "join-storm" => Ok(Prepared {
+            "share-key" | "join-storm" => Ok(Prepared {
                 users: target.users(self.size + 1).await?,
                 ..Prepared::default()
             }),

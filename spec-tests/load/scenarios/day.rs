@@ -22,7 +22,7 @@ const ACT_EVERY: Duration = Duration::from_secs(4);
 /// How often the memory is looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 /// How long the last messages may be on their way.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 /// A sync waits this long for news, in milliseconds.
 const POLL_MS: u64 = 10_000;
 const TO_DEVICE_TYPE: &str = "org.example.load";
@@ -70,7 +70,8 @@ pub async fn pass(target: &Target, prepared: &Prepared, seconds: u64) -> Result<
     for number in 0..shared.users.len() {
         acting.spawn(act(Arc::clone(&shared), number, end));
     }
-    let memory = tokio::spawn(sample(target.pid, end));
+    let mut memory = JoinSet::new();
+    memory.spawn(sample(target.pid, end));
     let mut latencies = Vec::new();
     while let Some(done) = acting.join_next().await {
         latencies.extend(done??);
@@ -80,7 +81,8 @@ pub async fn pass(target: &Target, prepared: &Prepared, seconds: u64) -> Result<
     while let Some(heard) = following.join_next().await {
         all.push(heard??);
     }
-    eprintln!("{}", summary(&shared, &all, &memory.await?));
+    let memory = memory.join_all().await.concat();
+    eprintln!("{}", summary(&shared, &all, &memory));
     check(&shared, &all)?;
     Ok(latencies)
 }
