@@ -12,7 +12,7 @@ mod server;
 mod standard_error;
 
 pub use client_address::{ClientAddress, Peer};
-pub use endpoint::Endpoints;
+pub use endpoint::{Endpoints, paths};
 pub use error::Error;
 pub use frame::{Frame, frame};
 pub use rate_limits::{Class, RateLimits};

@@ -7,6 +7,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use ruma::api::{OutgoingResponse, OutgoingResponseExt};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::Error;
 
@@ -22,6 +23,37 @@ impl<T: OutgoingResponse> IntoResponse for MatrixResponse<T> {
             Ok(response) => response.map(Body::from),
             Err(error) => Error::internal(error).into_response(),
         }
+    }
+}
+
+/// The same without the members that are `null`: ruma writes them where the definition has a type and no more.
+#[derive(Clone, Copy, Debug)]
+pub struct WithoutNulls<T>(pub T);
+
+impl<T: OutgoingResponse> IntoResponse for WithoutNulls<T> {
+    fn into_response(self) -> Response {
+        let response = match self.0.try_into_http_response::<Vec<u8>>() {
+            Ok(response) => response,
+            Err(error) => return Error::internal(error).into_response(),
+        };
+        let status = response.status();
+        match serde_json::from_slice(response.body()) {
+            Ok(body) => json(status, &without_nulls(body)),
+            Err(error) => Error::internal(error).into_response(),
+        }
+    }
+}
+
+/// Leaves out the members of objects that are `null`.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, member)| !member.is_null())
+            .map(|(name, member)| (name, without_nulls(member)))
+            .collect(),
+        Value::Array(members) => members.into_iter().map(without_nulls).collect(),
+        plain => plain,
     }
 }
 

@@ -33,11 +33,13 @@ pub async fn get_who_is(
     let (user, _) = account.ok_or_else(|| StandardError::not_found("User not found."))?;
     let mut devices = Map::new();
     for device in users.devices(user).await? {
-        let connection = json!({
-            "ip": device.last_seen_ip,
-            "last_seen": device.last_seen_ts,
-            "user_agent": null,
-        });
+        let mut connection = Map::new();
+        if let Some(ip) = device.last_seen_ip {
+            connection.insert("ip".to_owned(), json!(ip));
+        }
+        if let Some(last_seen) = device.last_seen_ts {
+            connection.insert("last_seen".to_owned(), json!(last_seen));
+        }
         let sessions = json!({ "sessions": [{ "connections": [connection] }] });
         devices.insert(device.device_id.to_string(), sessions);
     }

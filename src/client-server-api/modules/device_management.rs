@@ -1,9 +1,10 @@
 //! [Device management](https://spec.matrix.org/v1.19/client-server-api/#device-management).
 
+use ::encryption::{DehydratedDevice, Encryption};
 use axum::extract::State;
-use http_layer::{MatrixRequest, MatrixResponse, RateLimits, StandardError};
+use http_layer::{MatrixRequest, MatrixResponse, RateLimits, StandardError, WithoutNulls};
 use ruma::{
-    MilliSecondsSinceUnixEpoch, UInt,
+    MilliSecondsSinceUnixEpoch, OwnedDeviceId, UInt,
     api::client::device::{
         Device, delete_device, delete_devices, get_device, get_devices, update_device,
     },
@@ -15,18 +16,22 @@ use crate::{Error, Session, interactive::Interactive};
 /// `GET /_matrix/client/v3/devices`
 ///
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3devices)
+///
+/// The dehydrated device (MSC3814) is among them, as in Synapse: Element takes it out of the list that it shows, by what
+/// `/keys/query` says of it.
 pub async fn get_devices(
     State(users): State<Users>,
+    State(encryption): State<Encryption>,
     Session(session): Session,
     MatrixRequest(_): MatrixRequest<get_devices::v3::Request>,
-) -> Result<MatrixResponse<get_devices::v3::Response>, Error> {
-    let devices = users
-        .devices(session.user)
-        .await?
-        .into_iter()
+) -> Result<WithoutNulls<get_devices::v3::Response>, Error> {
+    let devices = users.devices(session.user).await?.into_iter();
+    let dehydrated = encryption.dehydrated_device(session.user).await?;
+    let devices = devices
         .map(shown)
+        .chain(dehydrated.map(shown_dehydrated))
         .collect();
-    Ok(MatrixResponse(get_devices::v3::Response::new(devices)))
+    Ok(WithoutNulls(get_devices::v3::Response::new(devices)))
 }
 
 /// `GET /_matrix/client/v3/devices/{deviceId}`
@@ -37,12 +42,21 @@ pub async fn get_devices(
 /// `M_NOT_FOUND`
 pub async fn get_device(
     State(users): State<Users>,
+    State(encryption): State<Encryption>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<get_device::v3::Request>,
-) -> Result<MatrixResponse<get_device::v3::Response>, Error> {
-    let device = users.device(session.user, &request.device_id).await?;
+) -> Result<WithoutNulls<get_device::v3::Response>, Error> {
+    let device_id = &request.device_id;
+    let device = match users.device(session.user, device_id).await? {
+        Some(device) => Some(shown(device)),
+        None => encryption
+            .dehydrated_device(session.user)
+            .await?
+            .filter(|device| device.device_id == device_id.as_str())
+            .map(shown_dehydrated),
+    };
     let device = device.ok_or_else(|| StandardError::not_found("No such device."))?;
-    Ok(MatrixResponse(get_device::v3::Response::new(shown(device))))
+    Ok(WithoutNulls(get_device::v3::Response::new(device)))
 }
 
 /// `PUT /_matrix/client/v3/devices/{deviceId}`
@@ -67,14 +81,15 @@ pub async fn update_device(
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3devicesdeviceid)
 pub async fn delete_device(
     State(users): State<Users>,
+    State(encryption): State<Encryption>,
     State(limits): State<RateLimits>,
     Session(session): Session,
     interactive: Interactive<delete_device::v3::Request>,
 ) -> Result<MatrixResponse<delete_device::v3::Response>, Error> {
     let request = interactive.confirm(&users, &limits, &session).await?;
-    users
-        .delete_devices(session.user, &[request.device_id])
-        .await?;
+    let devices = [request.device_id];
+    delete_dehydrated(&encryption, &session, &devices).await?;
+    users.delete_devices(session.user, &devices).await?;
     Ok(MatrixResponse(delete_device::v3::Response::new()))
 }
 
@@ -83,13 +98,36 @@ pub async fn delete_device(
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3delete_devices)
 pub async fn delete_devices(
     State(users): State<Users>,
+    State(encryption): State<Encryption>,
     State(limits): State<RateLimits>,
     Session(session): Session,
     interactive: Interactive<delete_devices::v3::Request>,
 ) -> Result<MatrixResponse<delete_devices::v3::Response>, Error> {
     let request = interactive.confirm(&users, &limits, &session).await?;
+    delete_dehydrated(&encryption, &session, &request.devices).await?;
     users.delete_devices(session.user, &request.devices).await?;
     Ok(MatrixResponse(delete_devices::v3::Response::new()))
+}
+
+/// Removes the dehydrated device, if it is among those to be removed.
+async fn delete_dehydrated(
+    encryption: &Encryption,
+    session: &users::Session,
+    device_ids: &[OwnedDeviceId],
+) -> Result<(), Error> {
+    let dehydrated = encryption.dehydrated_device(session.user).await?;
+    let named =
+        |device: DehydratedDevice| device_ids.iter().any(|id| id.as_str() == device.device_id);
+    if dehydrated.is_some_and(named) {
+        encryption.delete_dehydrated_device(session.user).await?;
+    }
+    Ok(())
+}
+
+fn shown_dehydrated(device: DehydratedDevice) -> Device {
+    let mut shown = Device::new(device.device_id.into());
+    shown.display_name = device.display_name;
+    shown
 }
 
 fn shown(device: users::Device) -> Device {

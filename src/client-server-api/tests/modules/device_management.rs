@@ -51,6 +51,20 @@ async fn devices_are_listed_with_their_last_use() {
 }
 
 #[tokio::test]
+async fn what_is_not_known_of_a_device_is_left_out() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let path = format!("{DEVICES}/{}", alice.device_id);
+    let listed = alice.get(DEVICES).await.ok()["devices"][0].clone();
+    for device in [listed, alice.get(&path).await.ok()] {
+        let device = device.as_object().unwrap();
+        assert_eq!(device["device_id"], alice.device_id);
+        assert!(device.values().all(|value| !value.is_null()), "{device:?}");
+        assert!(!device.contains_key("display_name"));
+    }
+}
+
+#[tokio::test]
 async fn devices_of_others_do_not_exist() {
     let server = TestServer::new().await;
     let (alice, bob) = (server.register("alice").await, server.register("bob").await);
@@ -142,4 +156,33 @@ async fn several_devices_are_deleted_at_once() {
         .post(DELETE_DEVICES, json!({ "devices": [] }))
         .await
         .is(401, "M_MISSING_TOKEN");
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_devices_and_no_more() {
+    let server = TestServer::with(|config| config.sessions.max_devices = 2).await;
+    let alice = server.register("alice").await;
+    let login = |device_id: Option<&str>| {
+        let mut body = auth("alice");
+        if let Some(device_id) = device_id {
+            body["device_id"] = json!(device_id);
+        }
+        body
+    };
+    let anyone = server.anyone();
+    let place = "/_matrix/client/v3/login";
+    anyone.post(place, login(Some("SECOND"))).await.ok();
+    for device_id in [None, Some("THIRD")] {
+        let refused = anyone.post(place, login(device_id)).await;
+        let error = refused.is(403, "M_USER_LIMIT_EXCEEDED");
+        assert!(error["info_uri"].is_string(), "{error}");
+    }
+    // With a device that is there it is no further one.
+    anyone.post(place, login(Some("SECOND"))).await.ok();
+    server.register("bob").await;
+    alice
+        .post("/_matrix/client/v3/logout", json!({}))
+        .await
+        .ok();
+    anyone.post(place, login(Some("THIRD"))).await.ok();
 }
