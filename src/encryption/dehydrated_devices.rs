@@ -29,6 +29,8 @@ pub struct NewDehydratedDevice {
 pub struct DehydratedDevice {
     /// Its id.
     pub device_id: String,
+    /// Public.
+    pub display_name: Option<String>,
     /// As it was sent.
     pub device_data: Box<RawValue>,
 }
@@ -107,6 +109,7 @@ impl Encryption {
     ) -> Result<Option<DehydratedDevice>, StoreError> {
         Ok(self.dehydrated(user).await?.map(|row| DehydratedDevice {
             device_id: row.device_id,
+            display_name: row.display_name,
             device_data: row.device_data,
         }))
     }

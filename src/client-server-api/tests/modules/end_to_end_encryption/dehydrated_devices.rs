@@ -101,3 +101,39 @@ async fn what_is_no_dehydrated_device_is_refused() {
         .await
         .is(401, "M_MISSING_TOKEN");
 }
+
+#[tokio::test]
+async fn a_dehydrated_device_is_listed_and_deleted_like_the_others() {
+    const DEVICES: &str = "/_matrix/client/v3/devices";
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let bob = server.register("bob").await;
+    alice.put(PATH, device(&alice, "DEHYDRATED")).await.ok();
+    let listed = alice.get(DEVICES).await.ok();
+    let listed = listed["devices"].as_array().unwrap();
+    let shown = json!({ "device_id": "DEHYDRATED", "display_name": "Dehydrated device" });
+    assert_eq!((listed.len(), &listed[1]), (2, &shown));
+    let own = format!("{DEVICES}/DEHYDRATED");
+    assert_eq!(alice.get(&own).await.ok(), shown);
+    bob.get(&own).await.is(404, "M_NOT_FOUND");
+
+    let auth = json!({
+        "type": "m.login.password",
+        "identifier": { "type": "m.id.user", "user": "alice" },
+        "password": "password-of-alice",
+    });
+    alice.delete(&own, json!({ "auth": auth })).await.ok();
+    alice.get(PATH).await.is(404, "M_NOT_FOUND");
+    assert_eq!(
+        alice.get(DEVICES).await.ok()["devices"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    alice.put(PATH, device(&alice, "NEXT")).await.ok();
+    let body = json!({ "devices": ["NEXT", "UNKNOWN"], "auth": auth });
+    let place = "/_matrix/client/v3/delete_devices";
+    alice.post(place, body).await.ok();
+    alice.get(PATH).await.is(404, "M_NOT_FOUND");
+}
