@@ -46,6 +46,12 @@ pub struct RateLimits {
     pub upload: RateLimit,
     /// Links previewed for one user.
     pub preview: RateLimit,
+    /// Searches by one user or from one address: for events, users, rooms, in spaces.
+    pub search: RateLimit,
+    /// Questions for other users' keys by one user.
+    pub keys: RateLimit,
+    /// Whatever a guest changes, beside the limits of everybody.
+    pub guest: RateLimit,
 }
 
 impl Default for RateLimits {
@@ -64,13 +70,18 @@ impl Default for RateLimits {
             create_room: RateLimit::new(0.1, 10),
             upload: RateLimit::new(2.0, 50),
             preview: RateLimit::new(2.0, 30),
+            // Synapse has none that fits: clients search while one types, and ask for keys at each new member.
+            search: RateLimit::new(5.0, 50),
+            keys: RateLimit::new(20.0, 500),
+            // Synapse has none: a tenth of a user's messages.
+            guest: RateLimit::new(1.0, 20),
         }
     }
 }
 
 impl RateLimits {
     /// Every limit with its key.
-    pub fn each(&self) -> [(&'static str, RateLimit); 11] {
+    pub fn each(&self) -> [(&'static str, RateLimit); 14] {
         [
             ("login_address", self.login_address),
             ("login_account", self.login_account),
@@ -83,6 +94,9 @@ impl RateLimits {
             ("create_room", self.create_room),
             ("upload", self.upload),
             ("preview", self.preview),
+            ("search", self.search),
+            ("keys", self.keys),
+            ("guest", self.guest),
         ]
     }
 }

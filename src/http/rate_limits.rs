@@ -39,6 +39,12 @@ pub enum Class {
     Upload,
     /// Links previewed, by user.
     Preview,
+    /// Searches, by user or by address.
+    Search,
+    /// Questions for keys, by user.
+    Keys,
+    /// Whatever a guest changes, by user.
+    Guest,
 }
 
 /// Entries kept in one shard; with 16 bytes each and 64 shards, at most 4 MB.
@@ -157,6 +163,9 @@ impl Class {
             Self::CreateRoom => limits.create_room,
             Self::Upload => limits.upload,
             Self::Preview => limits.preview,
+            Self::Search => limits.search,
+            Self::Keys => limits.keys,
+            Self::Guest => limits.guest,
         }
     }
 }

@@ -3,7 +3,7 @@
 use ::rooms::Rooms;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
-use http_layer::{MatrixRequest, StandardError, json};
+use http_layer::{Class, MatrixRequest, RateLimits, StandardError, json};
 use ruma::api::client::membership::get_mutual_rooms;
 use serde_json::json;
 use store::RoomNid;
@@ -23,9 +23,11 @@ const PAGE: usize = 100;
 pub async fn get_mutual_rooms(
     State(rooms): State<Rooms>,
     State(users): State<Users>,
+    State(limits): State<RateLimits>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<get_mutual_rooms::v1::Request>,
 ) -> Result<Response, Error> {
+    limits.check(Class::Search, &session.user_id)?;
     if request.user_id == session.user_id {
         return Err(StandardError::invalid_param("You share all rooms with yourself.").into());
     }

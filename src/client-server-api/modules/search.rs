@@ -11,7 +11,7 @@ use ::rooms::{Event, EventFilter, Paging, RoomView, Rooms};
 use axum::{extract::State, response::Response};
 use host::Host;
 use http::StatusCode;
-use http_layer::{JsonBytes, MatrixRequest, StandardError, json};
+use http_layer::{Class, JsonBytes, MatrixRequest, StandardError, json};
 use ruma::{
     OwnedRoomId, OwnedUserId, RoomId,
     api::{
@@ -25,7 +25,7 @@ use serde_json::value::RawValue;
 use users::Users;
 
 use crate::{
-    Error, Session,
+    Error, Services, Session,
     event_writer::EventWriter,
     events::getting_events::{count, token},
 };
@@ -111,27 +111,33 @@ struct Writer<'a> {
 /// # Errors
 /// `M_INVALID_PARAM` for an unknown order, key, group or token.
 pub async fn search(
-    State(search): State<Search>,
-    State(rooms): State<Rooms>,
-    State(users): State<Users>,
-    State(host): State<Host>,
+    State(services): State<Services>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<Request>,
 ) -> Result<Response, Error> {
+    let Services {
+        search,
+        rooms,
+        users,
+        host,
+        limits,
+        ..
+    } = &services;
+    limits.check(Class::Search, &session.user_id)?;
     let mut search_categories = Categories::default();
     if let Some(criteria) = &request.search_categories.room_events {
         let ignored = users.ignored_users(session.user).await?;
         let found = find(
-            &search,
+            search,
             &session,
             &ignored,
             (criteria, request.next_batch.as_deref()),
         )
         .await?;
         let writer = Writer {
-            rooms: &rooms,
-            users: &users,
-            host: &host,
+            rooms,
+            users,
+            host,
             session: &session,
             views: HashMap::new(),
         };

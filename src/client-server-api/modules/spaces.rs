@@ -2,7 +2,7 @@
 
 use ::rooms::{Hierarchy, HierarchyQuery, Rooms, write_json_str};
 use axum::extract::State;
-use http_layer::{JsonBytes, MatrixRequest, StandardError};
+use http_layer::{Class, JsonBytes, MatrixRequest, RateLimits, StandardError};
 use ruma::api::client::space::get_hierarchy;
 
 use crate::{Error, Sender, events::getting_events::count};
@@ -15,9 +15,11 @@ use crate::{Error, Sender, events::getting_events::count};
 /// `M_FORBIDDEN` for a room that is not the sender's to see, or not here; `M_INVALID_PARAM` for a bad token or limit.
 pub async fn get_space_hierarchy(
     State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
     Sender(sender): Sender,
     MatrixRequest(request): MatrixRequest<get_hierarchy::v1::Request>,
 ) -> Result<JsonBytes, Error> {
+    limits.check(Class::Search, &sender)?;
     let limit = request.limit.map(count);
     if limit == Some(0) {
         return Err(StandardError::invalid_param("`limit` must be greater than zero.").into());

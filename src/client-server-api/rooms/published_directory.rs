@@ -2,7 +2,7 @@
 
 use ::rooms::{DirectoryPage, DirectoryQuery, Rooms};
 use axum::extract::State;
-use http_layer::{MatrixRequest, MatrixResponse, StandardError};
+use http_layer::{Class, ClientAddress, MatrixRequest, MatrixResponse, RateLimits, StandardError};
 use ruma::{
     OwnedServerName, UInt,
     api::{
@@ -72,8 +72,11 @@ pub async fn set_room_visibility_on_directory(
 /// `M_NOT_FOUND` for the directory of another server, `M_INVALID_PARAM` for a bogus `since`.
 pub async fn get_public_rooms(
     State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
+    address: ClientAddress,
     MatrixRequest(request): MatrixRequest<get_public_rooms::v3::Request>,
 ) -> Result<MatrixResponse<get_public_rooms::v3::Response>, Error> {
+    limits.check(Class::Search, address.limit_key())?;
     require_own(&rooms, request.server.as_ref())?;
     let query = DirectoryQuery {
         since: since(request.since.as_deref()),
@@ -96,9 +99,11 @@ pub async fn get_public_rooms(
 /// As [`get_public_rooms`].
 pub async fn query_public_rooms(
     State(rooms): State<Rooms>,
-    Sender(_): Sender,
+    State(limits): State<RateLimits>,
+    Sender(sender): Sender,
     MatrixRequest(request): MatrixRequest<get_public_rooms_filtered::v3::Request>,
 ) -> Result<MatrixResponse<get_public_rooms_filtered::v3::Response>, Error> {
+    limits.check(Class::Search, &sender)?;
     require_own(&rooms, request.server.as_ref())?;
     let query = DirectoryQuery {
         since: since(request.since.as_deref()),

@@ -3,7 +3,7 @@
 use ::rooms::{RoomError, Rooms};
 use axum::{extract::State, response::Response};
 use http::StatusCode;
-use http_layer::{MatrixRequest, StandardError, json};
+use http_layer::{Class, ClientAddress, MatrixRequest, RateLimits, StandardError, json};
 use ruma::api::client::room::get_summary;
 
 use crate::{Error, Session};
@@ -19,9 +19,15 @@ pub const OLD_PATH: &str = "/_matrix/client/unstable/im.nheko.summary/summary/{1
 /// `M_NOT_FOUND` for a room that is not here, or not theirs to see.
 pub async fn get_room_summary(
     State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
+    address: ClientAddress,
     session: Option<Session>,
     MatrixRequest(request): MatrixRequest<get_summary::v1::Request>,
 ) -> Result<Response, Error> {
+    match &session {
+        Some(session) => limits.check(Class::Search, &session.0.user_id)?,
+        None => limits.check(Class::Search, address.limit_key())?,
+    }
     let unknown = || StandardError::not_found("Room not found.");
     let resolved = rooms.resolve(&request.room_id_or_alias).await;
     let room_id = resolved.map_err(|error| match error {

@@ -2,7 +2,7 @@
 
 use ::rooms::Rooms;
 use axum::extract::State;
-use http_layer::{MatrixRequest, MatrixResponse};
+use http_layer::{Class, MatrixRequest, MatrixResponse, RateLimits};
 use ruma::{
     OwnedMxcUri,
     api::client::user_directory::search_users::{self, v3::User},
@@ -25,9 +25,11 @@ const MAX_TRIED: usize = 500;
 pub async fn search_user_directory(
     State(users): State<Users>,
     State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<search_users::v3::Request>,
 ) -> Result<MatrixResponse<search_users::v3::Response>, Error> {
+    limits.check(Class::Search, &session.user_id)?;
     let limit = count(request.limit).min(MAX_RESULTS);
     let (found, mut limited) = users.find_users(&request.search_term).await?;
     let mut acquaintance = rooms.acquaintance(session.user).await?;

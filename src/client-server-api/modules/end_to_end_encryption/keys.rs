@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ::encryption::{Claim, Encryption, KeyCounts, KeyUpload, Reader};
 use ::sync::Engine;
 use axum::{extract::State, http::StatusCode, response::Response};
-use http_layer::{MatrixRequest, MatrixResponse, StandardError, json};
+use http_layer::{Class, MatrixRequest, MatrixResponse, RateLimits, StandardError, json};
 use ruma::{
     OneTimeKeyAlgorithm, OwnedDeviceId, OwnedOneTimeKeyId, OwnedUserId, UInt, UserId,
     api::client::keys::{claim_keys, get_key_changes, get_keys, upload_keys},
@@ -56,9 +56,11 @@ pub async fn upload_keys(
 pub async fn query_keys(
     State(encryption): State<Encryption>,
     State(users): State<Users>,
+    State(limits): State<RateLimits>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<get_keys::v3::Request>,
 ) -> Result<Response, Error> {
+    limits.check(Class::Keys, &session.user_id)?;
     if request.device_keys.len() > MAX_ASKED {
         return Err(StandardError::too_large("Too many users at once.").into());
     }
@@ -103,9 +105,11 @@ pub async fn query_keys(
 pub async fn claim_keys(
     State(encryption): State<Encryption>,
     State(users): State<Users>,
-    Session(_): Session,
+    State(limits): State<RateLimits>,
+    Session(session): Session,
     MatrixRequest(request): MatrixRequest<claim_keys::v3::Request>,
 ) -> Result<Response, Error> {
+    limits.check(Class::Keys, &session.user_id)?;
     let asked: usize = request.one_time_keys.values().map(BTreeMap::len).sum();
     if asked > MAX_ASKED {
         return Err(StandardError::too_large("Too many devices at once.").into());
@@ -148,9 +152,11 @@ pub async fn claim_keys(
 /// `M_INVALID_PARAM` for what is not a token.
 pub async fn get_keys_changes(
     State(engine): State<Engine>,
+    State(limits): State<RateLimits>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<get_key_changes::v3::Request>,
 ) -> Result<MatrixResponse<get_key_changes::v3::Response>, Error> {
+    limits.check(Class::Keys, &session.user_id)?;
     let read = |name: &str, token: &str| {
         engine
             .since(token)

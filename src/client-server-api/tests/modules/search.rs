@@ -315,3 +315,54 @@ async fn nonsense_is_refused() {
         json!({ "search_categories": {} })
     );
 }
+
+#[tokio::test]
+async fn whoever_searches_too_often_has_to_wait() {
+    let server = TestServer::with(|config| {
+        config.rate_limits.enabled = true;
+        config.rate_limits.registration.burst = 100;
+        config.rate_limits.search.burst = 1;
+        config.rate_limits.search.per_second = 0.01;
+        config.rate_limits.keys.burst = 1;
+        config.rate_limits.keys.per_second = 0.01;
+    })
+    .await;
+    let room = crate::rooms::public(&server.register("alice").await).await;
+    let hierarchy = format!("/_matrix/client/v1/rooms/{room}/hierarchy");
+    let summary = format!("/_matrix/client/v1/room_summary/{room}");
+    let term = json!({ "search_term": "x" });
+    let events = json!({ "search_categories": { "room_events": term } });
+    let keys = json!({ "device_keys": {} });
+    let claim = json!({ "one_time_keys": {} });
+    // Each by a user of their own: they share one limit.
+    for (name, path, body) in [
+        ("search", "/_matrix/client/v3/search", Some(events)),
+        (
+            "users",
+            "/_matrix/client/v3/user_directory/search",
+            Some(term),
+        ),
+        ("rooms", "/_matrix/client/v3/publicRooms", Some(json!({}))),
+        ("spaces", &*hierarchy, None),
+        ("summary", &*summary, None),
+        (
+            "mutual",
+            "/_matrix/client/v1/mutual_rooms?user_id=@alice:localhost",
+            None,
+        ),
+        ("query", "/_matrix/client/v3/keys/query", Some(keys)),
+        ("claim", "/_matrix/client/v3/keys/claim", Some(claim)),
+    ] {
+        let client = server.register(name).await;
+        for expected in [200, 429] {
+            let answer = match &body {
+                Some(body) => client.post(path, body.clone()).await,
+                None => client.get(path).await,
+            };
+            assert_eq!(answer.status, expected, "{path}: {}", answer.json);
+        }
+    }
+    let anyone = server.anyone();
+    anyone.get("/_matrix/client/v3/publicRooms").await.ok();
+    anyone.get(&summary).await.is(429, "M_LIMIT_EXCEEDED");
+}
