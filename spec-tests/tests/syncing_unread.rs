@@ -212,3 +212,39 @@ fn threads_are_counted_apart_if_asked() {
         "{room_sync}"
     );
 }
+
+#[test]
+fn a_redacted_message_does_not_count_any_more() {
+    let (alice, bob, room) = trio();
+    let event = bob.say(&room, "said too much");
+    bob.say(&room, "said enough");
+    assert_eq!(counts(&alice, &room), (2, 0));
+    let path = room_path(&room, &format!("redact/{}/1", encode(&event)));
+    bob.put(&path, json!({})).ok();
+    assert_eq!(counts(&alice, &room), (1, 0));
+}
+
+#[test]
+fn who_leaves_and_comes_back_has_nothing_unread() {
+    let (alice, bob, room) = trio();
+    alice.say(&room, "unread");
+    bob.post(&room_path(&room, "leave"), json!({})).ok();
+    alice.say(&room, "meanwhile");
+    bob.join(&room);
+    assert_eq!(counts(&bob, &room), (0, 0));
+    alice.say(&room, "welcome back");
+    assert_eq!(counts(&bob, &room), (1, 0));
+}
+
+#[test]
+fn messages_of_an_ignored_user_do_not_count() {
+    let (alice, bob, room) = trio();
+    bob.say(&room, "heard");
+    let place = format!(
+        "/v3/user/{}/account_data/m.ignored_user_list",
+        encode(&alice.id)
+    );
+    let list = json!({"ignored_users": {bob.id.clone(): {}}});
+    alice.put(&place, list).ok();
+    assert_eq!(counts(&alice, &room), (0, 0));
+}

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use room_versions::{Composed, Draft, Pdu, Reference};
 use ruma::{
-    EventId, OwnedEventId, OwnedUserId, UserId,
+    EventId, OwnedEventId, UserId,
     events::{StateEventType, room::power_levels::RoomPowerLevels},
 };
 use serde_json::value::RawValue;
@@ -15,22 +15,26 @@ use store::{
     Batch, CorruptRow, Pos, Rsn, StateKeyNid, UserNid,
     codec::Tail,
     rows::{
-        Cause, EventRow, MemberRow, Membership, MembershipLogRow, RelationRow, RoomHeadRow,
-        StateChangeRow, StateRef, StateRow, TimelineRow, UserRoomRow,
+        Cause, EventRow, Membership, RelationRow, RoomHeadRow, StateChangeRow, StateRef, StateRow,
+        TimelineRow,
     },
     tables::{
-        Activity, CurrentState, EventIds, Events, Highlights, Log, Members, MembershipLog,
-        ReadUpTo, RoomHeads, StateHistory, StateLog, Timeline, UserRooms,
+        Activity, CurrentState, EventIds, Events, Log, RoomHeads, StateHistory, StateLog, Timeline,
     },
 };
 
 use crate::{
     Event, MemberChange, Previous, RoomError, Rooms,
     event::event_key,
-    notify::{self, Class},
     relations::Annotation,
     room::{Current, Room, StateSlot, TransactionKey, Writer, slot, state_key_name},
 };
+
+mod counts;
+mod membership;
+mod redaction;
+
+pub(crate) use membership::membership_of;
 
 /// An event that somebody here wants to send.
 #[derive(Clone, Copy, Debug)]
@@ -403,7 +407,8 @@ impl<'a> Append<'a> {
         batch.put::<EventIds>(&Tail(event_key(&pdu.event_id)), &(nid, rsn));
         batch.put::<Timeline>(&(nid, pos), &timeline);
         batch.put::<Log>(&pos, &(nid, rsn));
-        batch.put::<ReadUpTo>(&(nid, sender), &pos);
+
+        self.stage_read(sender, &class, member.as_ref(), pos);
 
         let previous = replaced.map(|current| Previous {
             content: Bytes::copy_from_slice(current.pdu.content.get().as_bytes()),
@@ -471,73 +476,6 @@ impl<'a> Append<'a> {
         Ok((replaced, member))
     }
 
-    /// The membership rows, from the room's side and from the user's, and the counts.
-    async fn stage_member(
-        &mut self,
-        pdu: &Pdu,
-        user: &str,
-        rsn: Rsn,
-        pos: Pos,
-        replaced: Option<&Current>,
-    ) -> Result<Option<MemberChange>, RoomError> {
-        let (Ok(user_id), Some(membership)) = (OwnedUserId::try_from(user), membership_of(pdu))
-        else {
-            return Ok(None);
-        };
-        let user: UserNid = self.rooms.store().interner().number(user).await?;
-        let before = replaced.and_then(|current| membership_of(&current.pdu));
-        let head = &mut self.ahead.head;
-        for (count, counted) in [
-            (&mut head.joined, Membership::Join),
-            (&mut head.invited, Membership::Invite),
-        ] {
-            *count = (*count + u32::from(membership == counted))
-                .saturating_sub(u32::from(before == Some(counted)));
-        }
-        let room = self.room.nid;
-        let member = MemberRow {
-            membership,
-            rsn,
-            pos,
-        };
-        let batch = &mut self.commit.batch;
-        batch.put::<Members>(&(room, user), &member);
-        if self.rooms.is_local(&user_id) {
-            batch.put::<UserRooms>(
-                &(user, room),
-                &UserRoomRow {
-                    member,
-                    forgotten: false,
-                },
-            );
-            batch.put::<MembershipLog>(
-                &(user, pos),
-                &MembershipLogRow {
-                    room,
-                    membership,
-                    before,
-                },
-            );
-        }
-        Ok(Some(MemberChange {
-            user,
-            user_id,
-            membership,
-            before,
-        }))
-    }
-
-    async fn classify(&mut self, pdu: &Pdu) -> Result<Class, RoomError> {
-        let power_levels = self.power_levels().await?;
-        let is_state = pdu.state_key.is_some();
-        Ok(notify::classify(
-            &pdu.event_type.to_string(),
-            is_state,
-            pdu.content.get(),
-            || power_levels.user_can_trigger_room_notification(&pdu.sender),
-        ))
-    }
-
     /// The power levels in force.
     pub(crate) async fn power_levels(&mut self) -> Result<RoomPowerLevels, RoomError> {
         let event = self.current("m.room.power_levels", "").await?;
@@ -546,106 +484,7 @@ impl<'a> Append<'a> {
             .rules
             .power_levels(&room.creation, event.as_ref().map(|current| &*current.pdu))?)
     }
-
-    /// Highlight rows for those mentioned who are here to see it.
-    async fn stage_highlights(&mut self, class: &Class, pos: Pos) -> Result<(), RoomError> {
-        for user_id in &class.mentions {
-            if self.rooms.is_local(user_id)
-                && self.membership(user_id).await? == Some(Membership::Join)
-            {
-                let user = self
-                    .rooms
-                    .store()
-                    .interner()
-                    .number(user_id.as_str())
-                    .await?;
-                self.commit
-                    .batch
-                    .put::<Highlights>(&(user, self.room.nid, pos), &());
-            }
-        }
-        Ok(())
-    }
-
-    /// Replaces an event's row by its redacted form. `redaction` is the redaction's own number, appended before.
-    pub(crate) async fn replace_redacted(
-        &mut self,
-        target: &Event,
-        mut row: EventRow,
-    ) -> Result<(), RoomError> {
-        let redaction = self.ahead.head.last_rsn;
-        let parts = self
-            .room
-            .rules
-            .redact(&target.event_id, &row.client, &row.federation)?;
-        row.client = parts.client.into();
-        row.federation = parts.federation.into();
-        row.redacted_by = redaction;
-        // A redacted event can still be current state: later events are authorised against its redacted form.
-        if let Some(state_key) = target.state_key.as_deref() {
-            let slot = slot(&target.event_type, state_key);
-            let held = self
-                .ahead
-                .state
-                .get(&slot)
-                .or_else(|| self.writer.known(&slot))
-                .filter(|held| held.rsn == target.rsn);
-            if let Some(held) = held.cloned() {
-                let pdu = self
-                    .room
-                    .rules
-                    .parse(&target.event_id, &row.client, &row.federation)?;
-                self.ahead.state.insert(
-                    slot,
-                    Current {
-                        pdu: Arc::new(pdu),
-                        ..held
-                    },
-                );
-            }
-        }
-        let mut event = Event::from_row(self.room.nid, target.rsn, row.clone())?;
-        event.previous.clone_from(&target.previous);
-        self.commit
-            .batch
-            .put::<Events>(&(self.room.nid, target.rsn), &row);
-        let class = notify::classify(
-            &target.event_type,
-            target.is_state(),
-            target.content(),
-            || false,
-        );
-        if let Some(relation) = &class.relation {
-            Rooms::delete_relation(&mut self.commit.batch, target, relation);
-        }
-        for user_id in &class.mentions {
-            if let Some(user) = self
-                .rooms
-                .store()
-                .interner()
-                .find::<UserNid>(user_id.as_str())
-                .await?
-            {
-                self.commit
-                    .batch
-                    .delete::<Highlights>(&(user, self.room.nid, target.pos));
-            }
-        }
-        self.commit.redacted.push((Arc::clone(self.room), event));
-        Ok(())
-    }
 }
 
 /// Characters of the random part of an event id in room versions 1 and 2: 130 bits.
 const OPAQUE_ID_LENGTH: usize = 22;
-
-/// `membership` of an `m.room.member` event.
-pub(crate) fn membership_of(pdu: &Pdu) -> Option<Membership> {
-    #[derive(serde::Deserialize)]
-    struct Content<'a> {
-        #[serde(borrow)]
-        membership: std::borrow::Cow<'a, str>,
-    }
-    let content: Content<'_> = serde_json::from_str(pdu.content.get()).ok()?;
-    Membership::parse(&content.membership)
-}

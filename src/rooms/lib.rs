@@ -71,7 +71,7 @@ pub use threads::{MAX_THREADS, ThreadPage};
 pub use timeline::{MAX_PAGE_EVENTS, Page, Paging, RoomView};
 pub use token::{Token, TokenError};
 pub use typing::Typing;
-pub use unread::{ReadMark, RoomUnread, Unread};
+pub use unread::{ReadMark, RoomUnread, Unread, UnreadQuery};
 pub use upgrade::Upgrade;
 pub use visibility::Visibility;
 pub use watch::{Watch, Watcher};

@@ -5,9 +5,9 @@
 use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use store::{
-    Batch, Pos, RoomNid, Scan, StoreError, UserNid,
+    Batch, Pos, RoomNid, Scan, StoreError, Table, UserNid,
     rows::{Membership, ReceiptRow},
-    tables::{Activity, ReadUpTo, ReceiptLog, Receipts},
+    tables::{Activity, ReadThreads, ReadUpTo, ReceiptLog, Receipts},
 };
 
 use crate::{RoomError, RoomNews, Rooms, What};
@@ -199,22 +199,34 @@ impl Rooms {
         batch.put::<ReceiptLog>(&(room, row.pos), &(user, kind, thread.clone()));
         batch.put::<Activity>(&room, &row.pos);
         if matches!(thread.as_str(), "" | "main") {
-            match self.store().get::<ReadUpTo>(&(room, user)).await? {
-                Some(before) if before >= row.event_pos => {}
-                before => {
-                    match before {
-                        Some(before) => batch.guard_equals::<ReadUpTo>(&(room, user), &before),
-                        None => batch.guard_absent::<ReadUpTo>(&(room, user)),
-                    }
-                    batch.put::<ReadUpTo>(&(room, user), &row.event_pos);
-                }
-            }
+            self.advance::<ReadUpTo>(&mut batch, (room, user), row.event_pos)
+                .await?;
+        }
+        if thread.is_empty() {
+            self.advance::<ReadThreads>(&mut batch, (room, user), row.event_pos)
+                .await?;
         }
         let rooms = self.clone();
         let private = ReceiptKind::from_number(kind) == ReceiptKind::ReadPrivate;
         let what = What::Receipt { user, private };
         batch.after(move |pos| rooms.tell(&RoomNews { room, pos, what }));
         Ok(Some(batch))
+    }
+
+    /// Moves a mark forward, guarded by where it was.
+    async fn advance<T: Table<Key = (RoomNid, UserNid), Value = Pos>>(
+        &self,
+        batch: &mut Batch,
+        key: (RoomNid, UserNid),
+        to: Pos,
+    ) -> Result<(), RoomError> {
+        match self.store().get::<T>(&key).await? {
+            Some(before) if before >= to => return Ok(()),
+            Some(before) => batch.guard_equals::<T>(&key, &before),
+            None => batch.guard_absent::<T>(&key),
+        }
+        batch.put::<T>(&key, &to);
+        Ok(())
     }
 
     /// The receipts of a room that were set after `after` up to and including `upto`, at most `limit` of them, the latest

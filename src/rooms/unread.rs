@@ -2,13 +2,16 @@
 //!
 //! [spec](https://spec.matrix.org/v1.19/client-server-api/#receiving-notifications)
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use ruma::{EventId, OwnedEventId, events::room::power_levels::RoomPowerLevels};
 use store::{
     Pos, RoomNid, Scan, UserNid,
     rows::TimelineRow,
-    tables::{Highlights, ReadUpTo, Receipts, Timeline},
+    tables::{Highlights, ReadThreads, ReadUpTo, Receipts, Threads, Timeline, Uncounted},
 };
 
 use crate::{Event, RoomError, Rooms, relations::Kind};
@@ -34,73 +37,100 @@ pub struct RoomUnread {
 /// How far a user has read a room.
 #[derive(Clone, Debug, Default)]
 pub struct ReadMark {
-    upto: Option<Pos>,
-    threads: Vec<(String, Pos)>,
+    /// The main timeline; `None` if the user never was in the room.
+    main: Option<Pos>,
+    /// Every thread.
+    threads: Option<Pos>,
+    /// Single threads, by their root.
+    by_root: Vec<(String, Pos)>,
 }
 
 impl ReadMark {
     /// Whether an event is read.
     pub fn covers(&self, event: &Event) -> bool {
-        self.upto.is_some_and(|upto| event.pos <= upto)
-            || thread_root(event).is_some_and(|root| is_read(&self.threads, &root, event.pos))
+        match thread_root(event) {
+            Some(root) => self.covers_in_thread(&root, event.pos),
+            None => self.main.is_some_and(|upto| event.pos <= upto),
+        }
+    }
+
+    fn covers_in_thread(&self, root: &EventId, pos: Pos) -> bool {
+        self.threads.is_some_and(|upto| pos <= upto)
+            || self
+                .by_root
+                .iter()
+                .any(|(thread, upto)| thread == root.as_str() && pos <= *upto)
     }
 }
 
-/// Highlights that are counted one by one; beyond that a number says nothing more.
-const MAX_HIGHLIGHTS: usize = 1_000;
+/// Whose unread events are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct UnreadQuery<'a> {
+    /// The member.
+    pub user: UserNid,
+    /// Users whose events do not count, for the member ignores them.
+    pub ignored: &'a HashSet<UserNid>,
+    /// Later events are not counted.
+    pub upto: Pos,
+    /// Threads are told apart; otherwise they count where the main timeline is unread, as for clients that know none.
+    pub by_thread: bool,
+}
 
-/// The latest events that are looked at one by one for their threads; earlier unread ones count for the main timeline.
-const MAX_THREADED: usize = 200;
+/// In `Uncounted`: it was counted in `notifying`.
+pub(crate) const UNCOUNTED_NOTIFYING: u8 = 1;
+/// In `Uncounted`: it was counted in `highlighting`.
+pub(crate) const UNCOUNTED_HIGHLIGHTING: u8 = 2;
+
+/// Rows of one kind that are looked at for one count: highlights, redacted events, events in threads, events where somebody
+/// is ignored. A count is exact as long as there are no more of them unread; clients show "99+" long before. Of threads the
+/// latest events are looked at; earlier ones of them count for the main timeline while that is unread.
+const MAX_ROWS: usize = 1_000;
 
 impl Rooms {
-    /// What a member has not read of what was published up to `upto`; `by_thread` tells threads apart.
+    /// What a member has not read.
     pub async fn unread(
         &self,
         room: RoomNid,
-        user: UserNid,
-        upto: Pos,
-        by_thread: bool,
+        query: &UnreadQuery<'_>,
     ) -> Result<RoomUnread, RoomError> {
-        let read = self.store().get::<ReadUpTo>(&(room, user)).await?;
-        let Some(read) = read else {
+        let mark = self.read_mark(room, query.user).await?;
+        let Some(main) = mark.main else {
             // Whoever joins has read their own join: only users made members by others' events get here.
             return Ok(RoomUnread::default());
         };
-        if read >= upto {
+        let from = match mark.threads {
+            Some(threads) if query.by_thread => threads.min(main),
+            _ => main,
+        };
+        if from >= query.upto {
             return Ok(RoomUnread::default());
         }
-        let (before, now) = (
-            self.counters(room, read).await?,
-            self.counters(room, upto).await?,
-        );
-        let range =
-            Scan::range::<Highlights>(&(user, room, read.next()), &(user, room, upto.next()));
-        let highlights = self
-            .store()
-            .scan::<Highlights>(range.limit(MAX_HIGHLIGHTS))
-            .await?;
-        let highlights: Vec<Pos> = highlights
-            .into_iter()
-            .map(|((_, _, pos), ())| pos)
-            .collect();
-        let notifying = now.0.saturating_sub(before.0);
-        let mut unread = RoomUnread {
-            main: Unread {
-                notifications: u64::from(notifying),
-                highlights: u64::from(now.1.saturating_sub(before.1)) + highlights.len() as u64,
-            },
-            threads: BTreeMap::new(),
+        let mut count = Count {
+            rooms: self,
+            room,
+            query,
+            mark: &mark,
+            main,
+            highlights: self
+                .highlights(room, query.user, (from, query.upto))
+                .await?,
+            unread: RoomUnread::default(),
         };
-        unread.main.notifications += self.silent(room, &highlights).await?;
-        if by_thread && unread.main != Unread::default() {
-            self.part_threads(room, user, (read, upto), &highlights, &mut unread)
-                .await?;
+        if main < query.upto {
+            count.main_timeline().await?;
+        }
+        count.threads(from).await?;
+        let mut unread = count.unread;
+        if !query.by_thread {
+            for thread in std::mem::take(&mut unread.threads).into_values() {
+                unread.main.add(thread);
+            }
         }
         Ok(unread)
     }
 
-    /// The events that a member has not read of what was published up to `upto`, at most `limit`, latest first, each with
-    /// the root of the thread that it is in.
+    /// The events that a member has not read of what was published up to `upto`, latest first, each with the root of the
+    /// thread that it is in. Of the unread part of the room the latest `limit` events are looked at.
     pub async fn unread_events(
         &self,
         room: RoomNid,
@@ -108,24 +138,31 @@ impl Rooms {
         upto: Pos,
         limit: usize,
     ) -> Result<Vec<(Arc<Event>, Option<OwnedEventId>)>, RoomError> {
-        let read = self.store().get::<ReadUpTo>(&(room, user)).await?;
-        let Some(read) = read.filter(|read| *read < upto) else {
+        let mark = self.read_mark(room, user).await?;
+        let Some(main) = mark.main else {
             return Ok(Vec::new());
         };
-        let range = Scan::range::<Timeline>(&(room, read.next()), &(room, upto.next()));
+        let from = mark.threads.unwrap_or(main).min(main);
+        if from >= upto {
+            return Ok(Vec::new());
+        }
+        let range = Scan::range::<Timeline>(&(room, from.next()), &(room, upto.next()));
         let rows = self
             .store()
             .scan::<Timeline>(range.reverse().limit(limit))
             .await?;
-        let numbers: Vec<_> = rows.into_iter().map(|(_, row)| row.rsn).collect();
-        let receipts = self.thread_receipts(room, user).await?;
+        let numbers: Vec<_> = rows.iter().map(|(_, row)| row.rsn).collect();
         let mut unread = Vec::with_capacity(numbers.len());
-        for event in self.events(room, &numbers).await? {
+        // Whoever speaks in a thread has read it.
+        let mut spoken = HashSet::new();
+        for (event, (_, row)) in self.events(room, &numbers).await?.into_iter().zip(rows) {
             let root = thread_root(&event);
-            if !root
-                .as_ref()
-                .is_some_and(|root| is_read(&receipts, root, event.pos))
-            {
+            if row.sender == user {
+                spoken.extend(root);
+                continue;
+            }
+            let read = root.as_ref().is_some_and(|root| spoken.contains(root));
+            if !read && !mark.covers(&event) {
                 unread.push((event, root));
             }
         }
@@ -134,9 +171,13 @@ impl Rooms {
 
     /// How far a member has read a room.
     pub async fn read_mark(&self, room: RoomNid, user: UserNid) -> Result<ReadMark, RoomError> {
+        let store = self.store();
+        let main = store.get::<ReadUpTo>(&(room, user)).await?;
+        let threads = store.get::<ReadThreads>(&(room, user)).await?;
         Ok(ReadMark {
-            upto: self.store().get::<ReadUpTo>(&(room, user)).await?,
-            threads: self.thread_receipts(room, user).await?,
+            main,
+            threads: threads.or(main),
+            by_root: self.thread_receipts(room, user).await?,
         })
     }
 
@@ -196,66 +237,164 @@ impl Rooms {
             .map_or((0, 0), |(_, row)| (row.notifying, row.highlighting)))
     }
 
-    /// How many of these events notify nobody but those they mention.
-    async fn silent(&self, room: RoomNid, highlights: &[Pos]) -> Result<u64, RoomError> {
-        if highlights.is_empty() {
-            return Ok(0);
-        }
-        let keys: Vec<_> = highlights.iter().map(|pos| (room, *pos)).collect();
-        let rows = self.store().multi_get::<Timeline>(&keys).await?;
-        let silent = rows
-            .iter()
-            .flatten()
-            .filter(|row| row.flags & TimelineRow::NOTIFIES == 0);
-        Ok(silent.count() as u64)
-    }
-
-    /// Moves what lies in threads out of the main count, and drops what a receipt of the thread has read.
-    async fn part_threads(
+    /// Where a user is mentioned, in order.
+    async fn highlights(
         &self,
         room: RoomNid,
         user: UserNid,
-        (read, upto): (Pos, Pos),
-        highlights: &[Pos],
-        unread: &mut RoomUnread,
-    ) -> Result<(), RoomError> {
-        let range = Scan::range::<Timeline>(&(room, read.next()), &(room, upto.next()));
+        (from, upto): (Pos, Pos),
+    ) -> Result<Vec<Pos>, RoomError> {
+        let range =
+            Scan::range::<Highlights>(&(user, room, from.next()), &(user, room, upto.next()));
         let rows = self
             .store()
-            .scan::<Timeline>(range.reverse().limit(MAX_THREADED))
+            .scan::<Highlights>(range.limit(MAX_ROWS))
             .await?;
-        let counts = TimelineRow::THREADED | TimelineRow::NOTIFIES;
-        let threaded: Vec<_> = rows
-            .into_iter()
-            .filter(|(_, row)| row.flags & counts == counts)
-            .map(|(_, row)| row.rsn)
-            .collect();
-        if threaded.is_empty() {
+        Ok(rows.into_iter().map(|((_, _, pos), ())| pos).collect())
+    }
+}
+
+/// One count, being made.
+struct Count<'a> {
+    rooms: &'a Rooms,
+    room: RoomNid,
+    query: &'a UnreadQuery<'a>,
+    mark: &'a ReadMark,
+    /// Up to here the main timeline is read.
+    main: Pos,
+    highlights: Vec<Pos>,
+    unread: RoomUnread,
+}
+
+impl Count<'_> {
+    /// Everything behind the mark of the main timeline, threads included.
+    async fn main_timeline(&mut self) -> Result<(), RoomError> {
+        let (rooms, room, main) = (self.rooms, self.room, self.main);
+        let before = rooms.counters(room, main).await?;
+        let now = rooms.counters(room, self.query.upto).await?;
+        let mentions: Vec<_> = self.highlights.iter().filter(|pos| **pos > main).collect();
+        let keys: Vec<_> = mentions.iter().map(|pos| (room, **pos)).collect();
+        let rows = rooms.store().multi_get::<Timeline>(&keys).await?;
+        // Those that notify nobody but the user are not in the counters.
+        let silent = rows.iter().flatten().filter(|row| !notifies(row)).count();
+        self.unread.main = Unread {
+            notifications: u64::from(now.0.saturating_sub(before.0)) + silent as u64,
+            highlights: u64::from(now.1.saturating_sub(before.1)) + mentions.len() as u64,
+        };
+        let redacted = self.take_redacted().await?;
+        self.take_ignored(&redacted).await
+    }
+
+    /// Events that were counted and are redacted do not count any more. Returns where they are.
+    async fn take_redacted(&mut self) -> Result<HashSet<Pos>, RoomError> {
+        let (from, to) = (
+            (self.room, self.main.next()),
+            (self.room, self.query.upto.next()),
+        );
+        let range = Scan::range::<Uncounted>(&from, &to).limit(MAX_ROWS);
+        let rows = self.rooms.store().scan::<Uncounted>(range).await?;
+        for (_, added) in &rows {
+            self.unread.main.take(Unread {
+                notifications: u64::from(added & UNCOUNTED_NOTIFYING != 0),
+                highlights: u64::from(added & UNCOUNTED_HIGHLIGHTING != 0),
+            });
+        }
+        Ok(rows.into_iter().map(|((_, pos), _)| pos).collect())
+    }
+
+    /// Events of those whom the user ignores do not count; those in threads are left to [`Self::threads`].
+    async fn take_ignored(&mut self, redacted: &HashSet<Pos>) -> Result<(), RoomError> {
+        if self.query.ignored.is_empty() {
             return Ok(());
         }
-        let receipts = self.thread_receipts(room, user).await?;
-        for event in self.events(room, &threaded).await? {
-            let Some(root) = thread_root(&event) else {
-                continue;
-            };
-            let highlight = u64::from(highlights.binary_search(&event.pos).is_ok());
-            unread.main.notifications = unread.main.notifications.saturating_sub(1);
-            unread.main.highlights = unread.main.highlights.saturating_sub(highlight);
-            if !is_read(&receipts, &root, event.pos) {
-                let thread = unread.threads.entry(root).or_default();
-                thread.notifications += 1;
-                thread.highlights += highlight;
+        let (from, to) = (
+            (self.room, self.main.next()),
+            (self.room, self.query.upto.next()),
+        );
+        let range = Scan::range::<Timeline>(&from, &to)
+            .reverse()
+            .limit(MAX_ROWS);
+        for ((_, pos), row) in self.rooms.store().scan::<Timeline>(range).await? {
+            let counts = row.flags & TimelineRow::THREADED == 0
+                && self.query.ignored.contains(&row.sender)
+                && !redacted.contains(&pos);
+            if counts {
+                let counted = self.counted(pos, &row);
+                self.unread.main.take(counted);
             }
         }
         Ok(())
     }
+
+    /// Moves what lies in threads out of the main count, and counts what is unread in each.
+    async fn threads(&mut self, from: Pos) -> Result<(), RoomError> {
+        let (from, to) = (
+            (self.room, from.next()),
+            (self.room, self.query.upto.next()),
+        );
+        let range = Scan::range::<Threads>(&from, &to).reverse().limit(MAX_ROWS);
+        let threaded = self.rooms.store().scan::<Threads>(range).await?;
+        if threaded.is_empty() {
+            return Ok(());
+        }
+        let mut roots: Vec<_> = threaded.iter().map(|(_, root)| *root).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let events = self.rooms.events(self.room, &roots).await?;
+        let ids: HashMap<_, _> = events
+            .iter()
+            .map(|event| (event.rsn, event.event_id.clone()))
+            .collect();
+        let keys: Vec<_> = threaded.iter().map(|(key, _)| *key).collect();
+        let rows = self.rooms.store().multi_get::<Timeline>(&keys).await?;
+        // Whoever speaks in a thread has read it.
+        let mut spoken = HashSet::new();
+        for (((_, pos), root), row) in threaded.into_iter().zip(rows) {
+            let (Some(row), Some(root_id)) = (row, ids.get(&root)) else {
+                continue;
+            };
+            let counted = self.counted(pos, &row);
+            if pos > self.main {
+                self.unread.main.take(counted);
+            }
+            if row.sender == self.query.user {
+                spoken.insert(root);
+            }
+            let read = spoken.contains(&root)
+                || self.query.ignored.contains(&row.sender)
+                || self.mark.covers_in_thread(root_id, pos);
+            if !read && counted != Unread::default() {
+                let thread = self.unread.threads.entry(root_id.clone());
+                thread.or_default().add(counted);
+            }
+        }
+        Ok(())
+    }
+
+    /// What an event adds to the user's count. An `@room` in a thread highlights in the main timeline.
+    fn counted(&self, pos: Pos, row: &TimelineRow) -> Unread {
+        let highlights = u64::from(self.highlights.binary_search(&pos).is_ok());
+        Unread {
+            notifications: u64::from(notifies(row)).max(highlights),
+            highlights,
+        }
+    }
 }
 
-/// Whether a thread was read up to a position.
-fn is_read(receipts: &[(String, Pos)], root: &EventId, pos: Pos) -> bool {
-    receipts
-        .iter()
-        .any(|(thread, read)| thread == root.as_str() && *read >= pos)
+impl Unread {
+    fn add(&mut self, other: Self) {
+        self.notifications += other.notifications;
+        self.highlights += other.highlights;
+    }
+
+    fn take(&mut self, other: Self) {
+        self.notifications = self.notifications.saturating_sub(other.notifications);
+        self.highlights = self.highlights.saturating_sub(other.highlights);
+    }
+}
+
+fn notifies(row: &TimelineRow) -> bool {
+    row.flags & TimelineRow::NOTIFIES != 0
 }
 
 /// The root of the thread that an event is in.

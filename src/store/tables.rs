@@ -154,6 +154,9 @@ tables! {
     Parents in Timeline 5: (RoomNid, Pos) => ();
     /// Room and position of an event in a thread → the thread's root. Written with it, deleted by its redaction.
     Threads in Timeline 6: (RoomNid, Pos) => Rsn;
+    /// Room and position of an event that was counted before it was redacted → what it added to the counters of `Timeline`
+    /// (1 `notifying`, 2 `highlighting`), so that readers take it away. Written with the redaction.
+    Uncounted in Timeline 7: (RoomNid, Pos) => u8;
 
     // ---- state ------------------------------------------------------------------------------------------
     /// The room's current state: `C(room, key)` of the design. Written with each state event.
@@ -243,9 +246,12 @@ tables! {
     Receipts in Feeds 4: (RoomNid, UserNid, u8, String) => ReceiptRow;
     /// Receipts' feed: room and position → user, kind, thread. The older row is deleted by each change.
     ReceiptLog in Feeds 5: (RoomNid, Pos) => (UserNid, u8, String);
-    /// How far a user has read a room, whichever of the user's own events and unthreaded receipts is later. Written
-    /// with each event sent (for its sender) and with each receipt; unread counts start there.
+    /// How far a user has read the main timeline of a room: the user's latest own event outside of threads (a change of
+    /// name is none) or the latest receipt of all or of the main timeline. Written with those; unread counts start there.
     ReadUpTo in Feeds 7: (RoomNid, UserNid) => Pos;
+    /// How far a user has read a room with all its threads: their joining or their latest receipt without a thread,
+    /// whichever is later; where it is missing, `ReadUpTo` holds for threads too. Written with those.
+    ReadThreads in Feeds 8: (RoomNid, UserNid) => Pos;
     /// Events that highlight for a user: user, room, position. Written with the event, for the mentioned only.
     Highlights in Feeds 6: (UserNid, RoomNid, Pos) => ();
     /// Changes of device lists: position → whose, and who is told (0 = everybody who shares a room). Written by

@@ -7,14 +7,14 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use rooms::{ClientView, RoomUnread, Rooms, Unread};
+use rooms::{ClientView, RoomUnread, Rooms, Unread, UnreadQuery};
 use ruma::{
-    RoomId, UInt, UserId,
+    OwnedUserId, RoomId, UInt, UserId,
     push::{Action, PushCondition, PushConditionRoomCtx, Ruleset},
     serde::Raw,
 };
 use serde_json::value::RawValue;
-use store::RoomNid;
+use store::{Pos, RoomNid, UserNid};
 
 use crate::{SyncError, answer::Context};
 
@@ -42,7 +42,8 @@ enum Way {
     OneByOne,
 }
 
-/// Unread events looked at one by one; clients show "99+" beyond.
+/// The latest unread events that are looked at one by one, for users whose rules ask for it. Earlier ones do not count:
+/// a hundred of them are as many as clients show, but a keyword before the latest hundred is not told any more.
 const MAX_LOOKED_AT: usize = 100;
 
 impl Profile {
@@ -129,18 +130,72 @@ impl Context {
         room: RoomNid,
         room_id: &RoomId,
     ) -> Result<RoomUnread, SyncError> {
-        let way = self.profile().await?.way(room_id);
+        let rules = self.engine.0.users.push_rules(self.request.user).await?;
+        let count = Count {
+            rooms: self.rooms(),
+            profile: self.profile(&rules),
+            rules,
+            user: (self.request.user, &self.request.user_id),
+            ignored: &self.ignored,
+            upto: self.upto,
+            by_thread: self.filter().by_thread,
+        };
+        count.unread(room, room_id).await
+    }
+
+    /// The profile of the user's rules, which the session keeps as long as the rules are the same.
+    fn profile(&self, rules: &Arc<Ruleset>) -> Arc<Profile> {
+        let mut session = self.session.lock();
+        if let Some((of, profile)) = &session.profile
+            && Arc::ptr_eq(of, rules)
+        {
+            return Arc::clone(profile);
+        }
+        let profile = Arc::new(Profile::of(rules, &self.request.user_id));
+        session.profile = Some((Arc::clone(rules), Arc::clone(&profile)));
+        profile
+    }
+}
+
+/// Whose unread events are counted, by which rules, up to where.
+pub(crate) struct Count<'a> {
+    pub(crate) rooms: &'a Rooms,
+    pub(crate) rules: Arc<Ruleset>,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) user: (UserNid, &'a UserId),
+    /// Users who are not heard, and so do not count.
+    pub(crate) ignored: &'a HashSet<OwnedUserId>,
+    pub(crate) upto: Pos,
+    /// Threads are told apart.
+    pub(crate) by_thread: bool,
+}
+
+impl Count<'_> {
+    /// What is unread in a room.
+    pub(crate) async fn unread(
+        &self,
+        room: RoomNid,
+        room_id: &RoomId,
+    ) -> Result<RoomUnread, SyncError> {
+        let way = self.profile.way(room_id);
         if way == Way::Nothing {
             return Ok(RoomUnread::default());
         }
         if way == Way::OneByOne {
-            return self.unread_one_by_one(room, room_id).await;
+            return self.one_by_one(room, room_id).await;
         }
-        let by_thread = self.filter().by_thread;
-        let mut unread = self
-            .rooms()
-            .unread(room, self.request.user, self.upto, by_thread)
-            .await?;
+        let mut ignored = HashSet::with_capacity(self.ignored.len());
+        for user in self.ignored {
+            let number: Option<UserNid> = self.rooms.store().interner().find(user.as_str()).await?;
+            ignored.extend(number);
+        }
+        let query = UnreadQuery {
+            user: self.user.0,
+            ignored: &ignored,
+            upto: self.upto,
+            by_thread: self.by_thread,
+        };
+        let mut unread = self.rooms.unread(room, &query).await?;
         if way == Way::Mentions {
             let highlights_only = |unread: &mut Unread| unread.notifications = unread.highlights;
             highlights_only(&mut unread.main);
@@ -152,51 +207,38 @@ impl Context {
         Ok(unread)
     }
 
-    /// The profile of the user's rules, which the session keeps as long as the rules are the same.
-    async fn profile(&self) -> Result<Arc<Profile>, SyncError> {
-        let rules = self.engine.0.users.push_rules(self.request.user).await?;
-        if let Some((of, profile)) = &self.session.lock().profile
-            && Arc::ptr_eq(of, &rules)
-        {
-            return Ok(Arc::clone(profile));
-        }
-        let profile = Arc::new(Profile::of(&rules, &self.request.user_id));
-        self.session.lock().profile = Some((rules, Arc::clone(&profile)));
-        Ok(profile)
-    }
-
-    async fn unread_one_by_one(
-        &self,
-        room: RoomNid,
-        room_id: &RoomId,
-    ) -> Result<RoomUnread, SyncError> {
-        let rules = self.engine.0.users.push_rules(self.request.user).await?;
+    async fn one_by_one(&self, room: RoomNid, room_id: &RoomId) -> Result<RoomUnread, SyncError> {
+        let (user, user_id) = self.user;
         let events = self
-            .rooms()
-            .unread_events(room, self.request.user, self.upto, MAX_LOOKED_AT)
+            .rooms
+            .unread_events(room, user, self.upto, MAX_LOOKED_AT)
             .await?;
         let mut unread = RoomUnread::default();
         if events.is_empty() {
             return Ok(unread);
         }
-        let context = rule_context(self.rooms(), room, room_id, &self.request.user_id).await?;
+        let context = rule_context(self.rooms, room, room_id, user_id).await?;
         let view = ClientView {
             room_id: Some(room_id.as_str()),
             ..ClientView::default()
         };
         for (event, thread) in events {
+            if self.ignored.contains(&event.sender) {
+                continue;
+            }
             let mut json = Vec::with_capacity(512);
             event.write_client(&mut json, &view);
             let Ok(json) = serde_json::from_slice::<Box<RawValue>>(&json) else {
                 continue;
             };
-            let actions = rules
+            let actions = self
+                .rules
                 .get_actions(&Raw::<serde_json::Value>::from_json(json), &context)
                 .await;
             if !notifies(actions) {
                 continue;
             }
-            let count = match thread.filter(|_| self.filter().by_thread) {
+            let count = match thread.filter(|_| self.by_thread) {
                 Some(root) => unread.threads.entry(root).or_default(),
                 None => &mut unread.main,
             };

@@ -15,6 +15,7 @@ mod filters;
 mod membership;
 mod property;
 mod state;
+mod unread;
 
 /// What one client knows, and the token to go on from.
 pub(crate) struct Syncer {
