@@ -377,6 +377,9 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
     if limits.header_bytes < 8_192 {
         return Err(together("limits.header_bytes", "must be at least 8192"));
     }
+    if config.sessions.max_devices == 0 {
+        return Err(together("sessions.max_devices", "must be at least 1"));
+    }
     let rates = &config.rate_limits;
     for (key, limit) in rates.each() {
         if !(limit.per_second > 0.0 && limit.per_second.is_finite() && limit.burst > 0) {

@@ -177,6 +177,8 @@ pub struct Sessions {
     pub login_token_lifetime_ms: u64,
     /// How long an interactive authentication may take, in milliseconds.
     pub interactive_auth_lifetime_ms: u64,
+    /// Devices that one user may be logged in with at the same time; a further login is refused.
+    pub max_devices: usize,
 }
 
 impl Default for Sessions {
@@ -185,6 +187,8 @@ impl Default for Sessions {
             access_token_lifetime_ms: 5 * 60_000,
             login_token_lifetime_ms: 2 * 60_000,
             interactive_auth_lifetime_ms: 15 * 60_000,
+            // Nobody was seen with a tenth of it, but for programs that log in anew each time.
+            max_devices: 1_000,
         }
     }
 }

@@ -10,7 +10,9 @@ use store::{
     tables::{AccessTokens, DeviceSeen, Devices, RefreshTokens},
 };
 
-use crate::{DeviceError, UserNews, Users, news::Aftermath, rows, tokens::TokenHash};
+use crate::{
+    DeviceError, LoginError, NewSession, UserNews, Users, news::Aftermath, rows, tokens::TokenHash,
+};
 
 /// A device as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +123,32 @@ impl Users {
                 Ok(device(device_id, row, seen))
             })
             .collect()
+    }
+
+    /// Whether a user may log in so: with a device that is there, or with one more. The caller holds the user's lock.
+    ///
+    /// # Errors
+    /// [`LoginError::TooManyDevices`]
+    pub(crate) async fn check_devices(
+        &self,
+        user: UserNid,
+        new: &NewSession,
+    ) -> Result<(), LoginError> {
+        let limit = self.0.options.sessions.max_devices;
+        let store = &self.0.store;
+        if let Some(device_id) = &new.device_id
+            && store
+                .get::<Devices>(&(user, device_id.to_string()))
+                .await?
+                .is_some()
+        {
+            return Ok(());
+        }
+        let rows = Scan::prefix::<Devices>(&(user,)).limit(limit);
+        if store.scan::<Devices>(rows).await?.len() >= limit {
+            return Err(LoginError::TooManyDevices { limit });
+        }
+        Ok(())
     }
 
     /// One device of a user.

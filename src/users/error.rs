@@ -61,6 +61,12 @@ pub enum LoginError {
     /// The account was closed.
     #[error("the account has been deactivated")]
     Deactivated,
+    /// The user has as many devices as a user may have (`sessions.max_devices`).
+    #[error("this account has {limit} devices already; log out of one that is not used any more")]
+    TooManyDevices {
+        /// How many.
+        limit: usize,
+    },
     /// This kind of login is not offered.
     #[error("this login type is not offered")]
     NotOffered,

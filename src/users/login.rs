@@ -217,6 +217,7 @@ impl Users {
         {
             return Err(LoginError::Deactivated);
         }
+        self.check_devices(user, new).await?;
         let mut aftermath = Aftermath::default();
         let issued = self
             .open_session(&mut batch, &mut aftermath, (user, user_id), new)

@@ -14,6 +14,9 @@ use super::Error;
 /// A password takes some 30 ms: who comes back after a second finds the queue shorter.
 const PASSWORDS_RETRY_MS: u64 = 1_000;
 
+const DEVICE_MANAGEMENT: &str =
+    "https://spec.matrix.org/v1.19/client-server-api/#device-management";
+
 impl From<AuthenticationError> for Error {
     fn from(error: AuthenticationError) -> Self {
         match error {
@@ -64,6 +67,12 @@ impl From<LoginError> for Error {
             }
             LoginError::Jwt(_) => StandardError::forbidden(sentence(&error)).into(),
             LoginError::Deactivated => StandardError::user_deactivated().into(),
+            // Where the error leads to must be said: the spec tells what devices are, and how to be rid of one.
+            LoginError::TooManyDevices { .. } => {
+                StandardError::new(Errcode::UserLimitExceeded, sentence(&error))
+                    .with_field("info_uri", DEVICE_MANAGEMENT)
+                    .into()
+            }
             LoginError::NotOffered => StandardError::unknown("Unknown login type.")
                 .with_status(StatusCode::BAD_REQUEST)
                 .into(),
