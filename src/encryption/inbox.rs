@@ -15,8 +15,9 @@ use ruma::UserId;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use store::{
-    Batch, Pos, Raw, Scan, StoreError, UserNid,
+    Batch, Pos, Scan, StoreError, UserNid,
     codec::Tail,
+    rows::TransactionRow,
     tables::{Inbox, Transactions},
 };
 
@@ -35,6 +36,8 @@ pub struct Sending<'a> {
     pub event_type: &'a str,
     /// The client's name for the request.
     pub txn_id: &'a str,
+    /// When, in milliseconds since the Unix epoch.
+    pub now_ms: u64,
 }
 
 /// To which of a user's devices.
@@ -127,7 +130,11 @@ impl Encryption {
         }
         let mut batch = Batch::new();
         batch.guard_absent::<Transactions>(&transaction);
-        batch.put::<Transactions>(&transaction, &Raw(Bytes::new()));
+        let row = TransactionRow {
+            at_ms: sending.now_ms,
+            answer: String::new(),
+        };
+        batch.put::<Transactions>(&transaction, &row);
         // No device is removed from here on until the messages are queued: none stays behind.
         let devices_stay = self.0.locks.read(messages.keys().copied()).await;
         let (mut sent, mut bytes) = (Vec::new(), 0);

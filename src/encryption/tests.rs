@@ -157,6 +157,7 @@ impl Person {
             device_id,
             event_type: "m.test",
             txn_id,
+            now_ms: 1,
         }
     }
 }

@@ -85,6 +85,8 @@ pub fn assemble(
         host.spawn("delayed events", delayed.clone().run(shutdown.clone()));
     }
     host.spawn("search index", search.clone().run(shutdown.clone()));
+    let sweeps = crate::sweeps::run(users.clone(), rooms.clone(), shutdown.clone());
+    host.spawn("sweeps", sweeps);
     users.follow(user_follower);
     encryption.follow(sync.encryption_follower());
     let outbound = Outbound::new(&config);

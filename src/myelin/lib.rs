@@ -5,6 +5,7 @@ mod command_line;
 mod data_dir;
 mod log;
 mod serve;
+mod sweeps;
 mod welcome;
 
 pub use assemble::{AssembleError, assemble, router};

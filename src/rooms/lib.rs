@@ -40,6 +40,7 @@ mod send;
 mod sharing;
 mod state_at;
 mod summary;
+mod sweep;
 mod threads;
 mod timeline;
 mod token;

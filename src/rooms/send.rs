@@ -10,9 +10,9 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 use store::{
-    Batch, Raw, Rsn,
+    Batch, Rsn,
     codec::Tail,
-    rows::{EventRow, Membership},
+    rows::{EventRow, Membership, TransactionRow},
     tables::{EventIds, Events, Transactions},
 };
 
@@ -195,9 +195,8 @@ impl Rooms {
         let event_id = appending(&mut append).await?;
         let ahead = append.finish();
         if let Some(key) = &transaction {
-            commit
-                .batch
-                .put::<Transactions>(key, &Raw(event_id.as_bytes().to_vec().into()));
+            let row = self.answer(event_id.to_string());
+            commit.batch.put::<Transactions>(key, &row);
         }
         if commit.is_empty() {
             return Ok(event_id);
@@ -237,7 +236,7 @@ impl Rooms {
     }
 
     /// The key of a transaction: within one endpoint, one room and one event type.
-    async fn transaction_key(
+    pub(crate) async fn transaction_key(
         &self,
         endpoint: &str,
         room: &Room,
@@ -257,6 +256,14 @@ impl Rooms {
         )))
     }
 
+    /// The row of a transaction that is answered now.
+    pub(crate) fn answer(&self, answer: String) -> TransactionRow {
+        TransactionRow {
+            at_ms: self.host().now_ms(),
+            answer,
+        }
+    }
+
     /// What was answered to a transaction before.
     async fn answered(
         &self,
@@ -269,9 +276,9 @@ impl Rooms {
         let Some(row) = self.store().get::<Transactions>(key).await? else {
             return Ok(None);
         };
-        let text = std::str::from_utf8(&row.0).map_err(|_| store::CorruptRow("not an event id"))?;
+        let event_id = EventId::parse(row.answer);
         Ok(Some(
-            EventId::parse(text).map_err(|_| store::CorruptRow("not an event id"))?,
+            event_id.map_err(|_| store::CorruptRow("not an event id"))?,
         ))
     }
 

@@ -381,3 +381,42 @@ async fn the_content_of_redacted_state_is_gone_from_what_replaced_it() {
         .unwrap();
     assert_eq!(held.previous.as_ref().unwrap().content, "{}");
 }
+
+#[tokio::test]
+async fn transactions_are_forgotten_after_thirty_days() {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let clock = ManualClock::new(1_700_000_000_000);
+    let host = Host::manual(&clock, 1);
+    let (rooms, _) = rooms_on(Store::open_memory(host.clone()), &host);
+    let room = public_room(&rooms).await;
+    let send = async |txn_id: &str| {
+        let content = to_raw_value(&json!({ "body": txn_id })).unwrap();
+        let transaction = Transaction {
+            device_id: "D",
+            txn_id,
+        };
+        rooms
+            .send_message(
+                &room,
+                alice(),
+                "m.room.message",
+                &content,
+                Some(transaction),
+            )
+            .await
+            .unwrap()
+    };
+    let mut old = Vec::new();
+    for number in 0..1_500 {
+        old.push(send(&format!("old{number}")).await);
+    }
+    clock.advance(29 * DAY_MS);
+    let young = send("young").await;
+    assert_eq!(rooms.forget_transactions().await.unwrap(), 0);
+    assert_eq!(send("old7").await, old[7]);
+    clock.advance(2 * DAY_MS);
+    assert_eq!(rooms.forget_transactions().await.unwrap(), 1_500);
+    assert_eq!(rooms.forget_transactions().await.unwrap(), 0);
+    assert_eq!(send("young").await, young);
+    assert_ne!(send("old7").await, old[7]);
+}

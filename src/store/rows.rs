@@ -537,3 +537,36 @@ impl Decode for OneTimeKeyRow {
 fn text(bytes: &[u8]) -> Result<String, CorruptRow> {
     String::from_utf8(bytes.to_vec()).map_err(|_| CorruptRow("text is not UTF-8"))
 }
+
+/// What a client's request was answered, so that the same request is answered the same again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionRow {
+    /// When, in milliseconds since the Unix epoch; 0 if that was not kept.
+    pub at_ms: u64,
+    /// An event id, a delay id, or nothing.
+    pub answer: String,
+}
+
+impl Encode for TransactionRow {
+    fn encode(&self, to: &mut Encoder) {
+        to.u64(self.at_ms);
+        to.raw(self.answer.as_bytes());
+    }
+}
+
+impl Decode for TransactionRow {
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, CorruptRow> {
+        let rest = from.rest();
+        // A time begins with zeroes for millions of years; rows without one begin with a letter, or are empty.
+        let (at_ms, answer) = match rest.split_first_chunk::<8>() {
+            Some((at_ms, answer)) if at_ms[0] == 0 => (u64::from_be_bytes(*at_ms), answer),
+            _ => (0, rest),
+        };
+        let answer =
+            std::str::from_utf8(answer).map_err(|_| CorruptRow("an answer is not text"))?;
+        Ok(Self {
+            at_ms,
+            answer: answer.to_owned(),
+        })
+    }
+}

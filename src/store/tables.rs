@@ -11,7 +11,8 @@ use crate::{
     codec::{Decode, Decoder, Encode, Encoder, Tail},
     rows::{
         AccountDataRow, EventRow, MemberRow, MembershipLogRow, OneTimeKeyRow, ReceiptRow,
-        RelationRow, RoomHeadRow, StateChangeRow, StateRow, TimelineRow, UserRoomRow,
+        RelationRow, RoomHeadRow, StateChangeRow, StateRow, TimelineRow, TransactionRow,
+        UserRoomRow,
     },
 };
 
@@ -235,9 +236,9 @@ tables! {
     DelayedEvents in Users 45: (UserNid, String) => Raw;
 
     // ---- feeds ------------------------------------------------------------------------------------------
-    /// Transaction ids: user, device id, scope and id → the event id answered. `Tail` is `scope NUL txnId`, where the
-    /// scope names the endpoint and room. Written with the event; read by `send`, `redact` and sync.
-    Transactions in Feeds 1: (UserNid, String, Tail) => Raw;
+    /// Transaction ids: user, device id, scope and id → what was answered, and when. `Tail` is `scope NUL txnId`, where the
+    /// scope names the endpoint and room. Written with what the request does; deleted with the device, and after 30 days.
+    Transactions in Feeds 1: (UserNid, String, Tail) => TransactionRow;
     /// Account data: user, room (0 = global) and type → position and content.
     AccountData in Feeds 2: (UserNid, RoomNid, String) => AccountDataRow;
     /// Account data's feed: user and position → room and type. The older row is deleted by each change.

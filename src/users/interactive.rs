@@ -187,7 +187,7 @@ impl Interactions {
         }
     }
 
-    fn forget_old(&mut self, now_ms: u64, lifetime_ms: u64) {
+    pub(crate) fn forget_old(&mut self, now_ms: u64, lifetime_ms: u64) {
         while self
             .order
             .front()

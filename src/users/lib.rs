@@ -37,6 +37,7 @@ mod room_upgrade;
 mod rows;
 mod sessions;
 mod shared_secret;
+mod sweep;
 mod tags;
 mod tokens;
 

@@ -2,6 +2,7 @@
 
 use ::encryption::{Encryption, Messages, Recipient, Sending};
 use axum::extract::State;
+use host::Host;
 use http_layer::{MatrixRequest, MatrixResponse};
 use ruma::{
     api::client::to_device::send_event_to_device::v3::{Request, Response},
@@ -23,6 +24,7 @@ use crate::{Error, Session, extract::FirstOfPath};
 pub async fn send_to_device(
     State(encryption): State<Encryption>,
     State(users): State<Users>,
+    State(host): State<Host>,
     Session(session): Session,
     FirstOfPath(event_type): FirstOfPath,
     MatrixRequest(request): MatrixRequest<Request>,
@@ -49,6 +51,7 @@ pub async fn send_to_device(
         device_id: session.device_id.as_str(),
         event_type: &event_type,
         txn_id: request.txn_id.as_str(),
+        now_ms: host.now_ms(),
     };
     encryption.send_to_devices(sending, &messages).await?;
     Ok(MatrixResponse(Response::new()))
