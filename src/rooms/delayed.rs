@@ -5,6 +5,9 @@
 //! An event waits in the table `DelayedEvents` with its content; in memory there is only when it is due. It is sent
 //! first and its row is removed afterwards, under a transaction id of its own: after a crash in between it is not sent
 //! twice.
+//!
+//! State that waits is not cancelled by newer state, whoever sends it: the proposal once had it so, and was accepted without
+//! it. Whether the sender may send is asked when it is sent.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,7 +21,9 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{
-    Batch, Raw, Scan, StoreError, Table, UserNid, rows::Membership, tables::DelayedEvents,
+    Batch, Raw, Scan, StoreError, Table, UserNid,
+    rows::Membership,
+    tables::{DelayedEvents, Transactions},
 };
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -45,7 +50,10 @@ pub enum DelayedError {
     },
     /// The user has enough of them.
     #[error("The maximum number of delayed events has been reached.")]
-    TooMany,
+    TooMany {
+        /// Until the next one of them is sent, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// It is not waiting (any more).
     #[error("Unknown delay id.")]
     NotFound,
@@ -58,6 +66,23 @@ impl From<StoreError> for DelayedError {
     fn from(error: StoreError) -> Self {
         Self::Room(error.into())
     }
+}
+
+/// An event to be put off.
+#[derive(Clone, Copy, Debug)]
+pub struct ToDelay<'a> {
+    /// Where it goes.
+    pub room_id: &'a RoomId,
+    /// `type`
+    pub event_type: &'a str,
+    /// `state_key`, if it is state.
+    pub state_key: Option<&'a str>,
+    /// `content`
+    pub content: &'a RawValue,
+    /// How long it waits, in milliseconds.
+    pub delay_ms: u64,
+    /// The client's name for the request: the same request sent twice has one effect.
+    pub transaction: Option<Transaction<'a>>,
 }
 
 /// What is to become of an event that waits.
@@ -198,42 +223,67 @@ impl Delayed {
         }
     }
 
-    /// Puts an event off.
+    /// Puts an event off, and gives its `delay_id`.
     pub async fn schedule(
         &self,
         (user, user_id): (UserNid, &UserId),
-        room_id: &RoomId,
-        (event_type, state_key): (&str, Option<&str>),
-        content: &RawValue,
-        delay_ms: u64,
+        new: ToDelay<'_>,
     ) -> Result<String, DelayedError> {
         let options = self.0.options;
-        if delay_ms > options.max_delay_ms {
+        if new.delay_ms > options.max_delay_ms {
             return Err(DelayedError::TooLong {
                 max_delay_ms: options.max_delay_ms,
             });
         }
-        let room = self.0.rooms.room_to_send(room_id).await?;
+        let room = self.0.rooms.room_to_send(new.room_id).await?;
         if self.0.rooms.membership_of(room.nid, user_id).await? != Some(Membership::Join) {
             return Err(RoomError::NotJoined.into());
         }
         self.load().await?;
         let _guard = self.0.changing.lock().await;
-        let waiting = self.0.due.lock().by_user.get(&user).copied().unwrap_or(0);
-        if waiting >= options.max_events {
-            return Err(DelayedError::TooMany);
+        let key = self
+            .0
+            .rooms
+            .transaction_key("delay", &room, user_id, new.event_type, new.transaction)
+            .await?;
+        let mut batch = Batch::new();
+        if let Some(key) = &key
+            && let Some(answered) = self.0.rooms.store().get::<Transactions>(key).await?
+        {
+            return Ok(answered.answer);
+        }
+        if self.count(user) >= options.max_events {
+            let retry_after_ms = self.until_next_of(user);
+            return Err(DelayedError::TooMany { retry_after_ms });
         }
         let event = DelayedEvent {
             delay_id: self.0.host.random_string(ID_CHARACTERS),
-            room_id: room_id.to_owned(),
-            event_type: event_type.to_owned(),
-            state_key: state_key.map(str::to_owned),
-            delay: delay_ms,
+            room_id: new.room_id.to_owned(),
+            event_type: new.event_type.to_owned(),
+            state_key: new.state_key.map(str::to_owned),
+            delay: new.delay_ms,
             running_since: self.0.host.now_ms(),
-            content: content.to_owned(),
+            content: new.content.to_owned(),
         };
-        self.keep(user, &event).await?;
+        if let Some(key) = &key {
+            let row = self.0.rooms.answer(event.delay_id.clone());
+            batch.put::<Transactions>(key, &row);
+        }
+        self.keep(batch, user, &event).await?;
         Ok(event.delay_id)
+    }
+
+    /// How many events of a user wait.
+    fn count(&self, user: UserNid) -> usize {
+        self.0.due.lock().by_user.get(&user).copied().unwrap_or(0)
+    }
+
+    /// How long until the first event of a user is due, in milliseconds.
+    fn until_next_of(&self, user: UserNid) -> u64 {
+        let due = self.0.due.lock();
+        let own = due.by_id.values().filter(|(of, _)| *of == user);
+        let first_ms = own.map(|(_, due_ms)| *due_ms).min().unwrap_or(0);
+        first_ms.saturating_sub(self.0.host.now_ms()).max(1)
     }
 
     /// Cancels, restarts or sends an event that waits.
@@ -247,7 +297,7 @@ impl Delayed {
             DelayedAction::Cancel => self.drop_row(user, delay_id).await?,
             DelayedAction::Restart => {
                 event.running_since = self.0.host.now_ms();
-                self.keep(user, &event).await?;
+                self.keep(Batch::new(), user, &event).await?;
             }
             DelayedAction::Send => {
                 self.send(user, &event).await?;
@@ -352,9 +402,13 @@ impl Delayed {
         parse(&raw)
     }
 
-    async fn keep(&self, user: UserNid, event: &DelayedEvent) -> Result<(), DelayedError> {
+    async fn keep(
+        &self,
+        mut batch: Batch,
+        user: UserNid,
+        event: &DelayedEvent,
+    ) -> Result<(), DelayedError> {
         let row = Raw::json(event).map_err(corrupt)?;
-        let mut batch = Batch::new();
         batch.put::<DelayedEvents>(&(user, event.delay_id.clone()), &row);
         self.0.rooms.store().commit(batch).await?;
         let mut due = self.0.due.lock();

@@ -52,7 +52,7 @@ mod watch;
 
 pub use aggregations::{Bundles, Reader};
 pub use creation::{Creation, InitialState, Preset};
-pub use delayed::{Delayed, DelayedAction, DelayedError, DelayedEvent, DelayedOptions};
+pub use delayed::{Delayed, DelayedAction, DelayedError, DelayedEvent, DelayedOptions, ToDelay};
 pub use directory::{DirectoryPage, DirectoryQuery};
 pub use error::RoomError;
 pub use event::{ClientView, Event, Previous, write_json_str};

@@ -54,7 +54,11 @@ impl From<DelayedError> for Error {
             DelayedError::TooLong { max_delay_ms } => refused("M_MAX_DELAY_EXCEEDED")
                 .with_field("org.matrix.msc4140.max_delay", max_delay_ms)
                 .into(),
-            DelayedError::TooMany => refused("M_MAX_DELAYED_EVENTS_EXCEEDED").into(),
+            DelayedError::TooMany { retry_after_ms } => {
+                StandardError::new(Errcode::LimitExceeded, message)
+                    .with_field("retry_after_ms", retry_after_ms)
+                    .into()
+            }
             DelayedError::NotFound => StandardError::not_found(message).into(),
             DelayedError::Room(error) => error.into(),
         }

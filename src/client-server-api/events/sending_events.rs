@@ -1,6 +1,6 @@
 //! [Sending events to a room](https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room).
 
-use ::rooms::{Delayed, Rooms, Transaction};
+use ::rooms::{Delayed, Rooms, ToDelay, Transaction};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -38,9 +38,15 @@ pub async fn set_room_state_with_key(
     let (room_id, state_key) = (&request.room_id, request.state_key.as_str());
     let content = request.body.json();
     if let Some(delay_ms) = delay_ms {
-        let key = (event_type.as_str(), Some(state_key));
-        let delayed = &services.delayed;
-        return put_off(delayed, &session, room_id, key, content, delay_ms).await;
+        let event = ToDelay {
+            room_id,
+            event_type: &event_type,
+            state_key: Some(state_key),
+            content,
+            delay_ms,
+            transaction: None,
+        };
+        return put_off(&services.delayed, &session, event).await;
     }
     let rooms = &services.rooms;
     let event_id = rooms
@@ -72,8 +78,15 @@ pub async fn send_message(
     let transaction = transaction(&session, request.txn_id.as_str())?;
     let content = request.body.json();
     if let Some(delay_ms) = delay_ms {
-        let key = (event_type.as_str(), None);
-        return put_off(&delayed, &session, &request.room_id, key, content, delay_ms).await;
+        let event = ToDelay {
+            room_id: &request.room_id,
+            event_type: &event_type,
+            state_key: None,
+            content,
+            delay_ms,
+            transaction: Some(transaction),
+        };
+        return put_off(&delayed, &session, event).await;
     }
     let event_id = rooms
         .send_message(

@@ -4,26 +4,23 @@
 
 use std::sync::Arc;
 
-use ::rooms::{Delayed, DelayedAction, DelayedEvent};
+use ::rooms::{Delayed, DelayedAction, DelayedEvent, ToDelay};
 use axum::{
     extract::{FromRequestParts, Query, State},
     response::Response,
 };
 use config::Config;
 use http::{StatusCode, request::Parts};
-use http_layer::{MatrixRequest, MatrixResponse, StandardError, json};
-use ruma::{
-    RoomId,
-    api::client::{
-        delayed_events::{
-            get_all_delayed_events,
-            update_delayed_event::{UpdateAction, unstable_v1, unstable_v2},
-        },
-        rtc::transports,
+use http_layer::{Class, MatrixRequest, MatrixResponse, RateLimits, StandardError, json};
+use ruma::api::client::{
+    delayed_events::{
+        get_all_delayed_events,
+        update_delayed_event::{UpdateAction, unstable_v1, unstable_v2},
     },
+    rtc::transports,
 };
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
 use crate::{Error, Sender, Session};
 
@@ -52,18 +49,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Delay {
 pub(crate) async fn put_off(
     delayed: &Delayed,
     session: &users::Session,
-    room_id: &RoomId,
-    key: (&str, Option<&str>),
-    content: &RawValue,
-    delay_ms: u64,
+    event: ToDelay<'_>,
 ) -> Result<Response, Error> {
     if !delayed.is_enabled() {
         return Err(StandardError::forbidden("Delayed events are switched off here.").into());
     }
     let user = (session.user, &*session.user_id);
-    let delay_id = delayed
-        .schedule(user, room_id, key, content, delay_ms)
-        .await?;
+    let delay_id = delayed.schedule(user, event).await?;
     Ok(json(StatusCode::OK, &json!({ "delay_id": delay_id })))
 }
 
@@ -75,8 +67,11 @@ pub(crate) async fn put_off(
 /// `M_NOT_FOUND` for an event that does not wait (any more), `M_INVALID_PARAM` for an unknown action.
 pub async fn update_delayed_event(
     State(delayed): State<Delayed>,
+    State(limits): State<RateLimits>,
     MatrixRequest(request): MatrixRequest<unstable_v1::Request>,
 ) -> Result<MatrixResponse<unstable_v1::Response>, Error> {
+    // Each event by itself: nobody knows whose request it is.
+    limits.check(Class::Message, &request.delay_id)?;
     let action = action(&request.action)?;
     delayed.update(&request.delay_id, action).await?;
     Ok(MatrixResponse(unstable_v1::Response::new()))
@@ -88,8 +83,11 @@ pub async fn update_delayed_event(
 /// As [`update_delayed_event`].
 pub async fn update_delayed_event_by_path(
     State(delayed): State<Delayed>,
+    State(limits): State<RateLimits>,
     MatrixRequest(request): MatrixRequest<unstable_v2::Request>,
 ) -> Result<MatrixResponse<unstable_v2::Response>, Error> {
+    // Each event by itself: nobody knows whose request it is.
+    limits.check(Class::Message, &request.delay_id)?;
     let action = action(&request.action)?;
     delayed.update(&request.delay_id, action).await?;
     Ok(MatrixResponse(unstable_v2::Response::new()))
@@ -98,9 +96,11 @@ pub async fn update_delayed_event_by_path(
 /// `GET /_matrix/client/unstable/org.matrix.msc4140/delayed_events`
 pub async fn get_delayed_events(
     State(delayed): State<Delayed>,
+    State(limits): State<RateLimits>,
     Session(session): Session,
     MatrixRequest(_): MatrixRequest<get_all_delayed_events::unstable::Request>,
 ) -> Result<Response, Error> {
+    limits.check(Class::Search, &session.user_id)?;
     let events: Vec<DelayedEvent> = delayed.of(session.user).await?;
     Ok(json(StatusCode::OK, &json!({ "delayed_events": events })))
 }

@@ -155,14 +155,11 @@ async fn there_are_limits() {
     for txn in ["2", "3"] {
         put_off(&alice, &send(&room, txn, 60_000), text("x")).await;
     }
-    let error = alice
-        .put(&send(&room, "4", 1), text("x"))
-        .await
-        .is(400, "M_UNKNOWN");
-    assert_eq!(
-        error["org.matrix.msc4140.errcode"],
-        "M_MAX_DELAYED_EVENTS_EXCEEDED"
-    );
+    server.clock.advance(20_000);
+    let refused = alice.put(&send(&room, "4", 1), text("x")).await;
+    assert_eq!(refused.headers["retry-after"], "40");
+    let error = refused.is(429, "M_LIMIT_EXCEEDED");
+    assert_eq!(error["retry_after_ms"], 40_000);
     bob.put(&send(&room, "1", 1), text("x"))
         .await
         .is(403, "M_FORBIDDEN");
@@ -202,4 +199,65 @@ async fn calls_take_place_where_the_administrator_says() {
         json!({ "rtc_transports": [transport] })
     );
     server.anyone().get(PATH).await.is(401, "M_MISSING_TOKEN");
+}
+
+#[tokio::test]
+async fn the_same_request_twice_puts_off_one_event() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let room = public(&alice).await;
+    let first = put_off(&alice, &send(&room, "1", 60_000), text("once")).await;
+    assert_eq!(
+        put_off(&alice, &send(&room, "1", 60_000), text("once")).await,
+        first
+    );
+    let (token, server) = (alice.access_token.clone().unwrap(), server.restart().await);
+    let alice = server.anyone().with_token(&token);
+    assert_eq!(
+        put_off(&alice, &send(&room, "1", 60_000), text("once")).await,
+        first
+    );
+    assert_ne!(
+        put_off(&alice, &send(&room, "2", 60_000), text("again")).await,
+        first
+    );
+    assert_eq!(waiting(&alice).await.len(), 2);
+}
+
+#[tokio::test]
+async fn newer_state_does_not_cancel_state_that_waits() {
+    let server = TestServer::new().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let levels = json!({ "events": { "org.example.call": 0 } });
+    let room = create(
+        &alice,
+        json!({ "preset": "public_chat", "power_level_content_override": levels }),
+    )
+    .await;
+    bob.post(&path(&room, "join"), json!({})).await.ok();
+    let state = path(&room, "state/org.example.call/key");
+    let delayed = format!("{state}?org.matrix.msc4140.delay=10000");
+    put_off(&alice, &delayed, json!({ "by": "alice, later" })).await;
+    for client in [&alice, &bob] {
+        client
+            .put(&state, json!({ "by": client.user_id }))
+            .await
+            .ok();
+    }
+    assert_eq!(waiting(&alice).await.len(), 1);
+    sent(&alice).await;
+    let content = bob.get(&state).await.ok();
+    assert_eq!(content["by"], "alice, later");
+}
+
+#[tokio::test]
+async fn who_has_left_sends_nothing_later() {
+    let server = TestServer::new().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = public(&alice).await;
+    bob.post(&path(&room, "join"), json!({})).await.ok();
+    put_off(&bob, &send(&room, "1", 10_000), text("late")).await;
+    bob.post(&path(&room, "leave"), json!({})).await.ok();
+    sent(&bob).await;
+    assert_eq!(bodies(&alice, &room).await, [] as [Value; 0]);
 }
