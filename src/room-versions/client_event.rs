@@ -4,7 +4,6 @@
 
 use std::{collections::BTreeMap, io::Write as _};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::pdu::members;
@@ -56,33 +55,6 @@ pub fn write_client_event(
     }
     unsigned.write(&mut object);
     out.push(b'}');
-}
-
-/// Writes the event as [stripped state](https://spec.matrix.org/v1.19/client-server-api/#stripped-state): content, sender,
-/// state key and type. Returns `false` and writes nothing if `client` is not the client run of an event.
-pub fn write_stripped(out: &mut Vec<u8>, client: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Run {
-        content: Box<RawValue>,
-        sender: Box<RawValue>,
-        #[serde(default)]
-        state_key: Option<Box<RawValue>>,
-        #[serde(rename = "type")]
-        event_type: Box<RawValue>,
-    }
-    let Ok(run) = members::<Run>(client) else {
-        return false;
-    };
-    out.push(b'{');
-    let mut object = Members { out, first: true };
-    object.raw("content", run.content.get().as_bytes());
-    object.raw("sender", run.sender.get().as_bytes());
-    if let Some(state_key) = run.state_key {
-        object.raw("state_key", state_key.get().as_bytes());
-    }
-    object.raw("type", run.event_type.get().as_bytes());
-    out.push(b'}');
-    true
 }
 
 /// Writes the members of a redaction with its target in both places, or nothing if it has no target to copy.

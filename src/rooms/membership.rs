@@ -164,22 +164,12 @@ impl Rooms {
         target: &UserId,
         reason: Option<&str>,
     ) -> Result<(), RoomError> {
-        let room = self.room_to_send(room_id).await?;
-        self.change(&room, async |append| {
-            require_joined(append, sender).await?;
-            match append.membership(target).await? {
-                Some(Membership::Join | Membership::Invite | Membership::Knock) => {}
-                _ => {
-                    return Err(RoomError::Forbidden(
-                        "the user is not in the room".to_owned(),
-                    ));
-                }
-            }
-            append
-                .member(sender, target, "leave", with_reason(reason))
-                .await
-        })
-        .await
+        let there = |target: Option<Membership>| match target {
+            Some(Membership::Join | Membership::Invite | Membership::Knock) => Ok(()),
+            _ => Err("the user is not in the room"),
+        };
+        self.remove(room_id, (sender, target), ("leave", reason), there)
+            .await
     }
 
     /// Bans somebody, whether they are in the room or not. Banning twice is no change.
@@ -193,14 +183,8 @@ impl Rooms {
         target: &UserId,
         reason: Option<&str>,
     ) -> Result<(), RoomError> {
-        let room = self.room_to_send(room_id).await?;
-        self.change(&room, async |append| {
-            require_joined(append, sender).await?;
-            append
-                .member(sender, target, "ban", with_reason(reason))
-                .await
-        })
-        .await
+        self.remove(room_id, (sender, target), ("ban", reason), |_| Ok(()))
+            .await
     }
 
     /// Lifts a ban.
@@ -214,14 +198,29 @@ impl Rooms {
         target: &UserId,
         reason: Option<&str>,
     ) -> Result<(), RoomError> {
+        let banned = |target: Option<Membership>| match target {
+            Some(Membership::Ban) => Ok(()),
+            _ => Err("the user is not banned"),
+        };
+        self.remove(room_id, (sender, target), ("leave", reason), banned)
+            .await
+    }
+
+    /// Sets the membership of somebody else, if what it is `allows` that; it says why not.
+    async fn remove(
+        &self,
+        room_id: &RoomId,
+        (sender, target): (&UserId, &UserId),
+        (membership, reason): (&str, Option<&str>),
+        allows: impl Fn(Option<Membership>) -> Result<(), &'static str>,
+    ) -> Result<(), RoomError> {
         let room = self.room_to_send(room_id).await?;
         self.change(&room, async |append| {
             require_joined(append, sender).await?;
-            if append.membership(target).await? != Some(Membership::Ban) {
-                return Err(RoomError::Forbidden("the user is not banned".to_owned()));
-            }
+            allows(append.membership(target).await?)
+                .map_err(|reason| RoomError::Forbidden(reason.to_owned()))?;
             append
-                .member(sender, target, "leave", with_reason(reason))
+                .member(sender, target, membership, with_reason(reason))
                 .await
         })
         .await

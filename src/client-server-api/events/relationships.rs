@@ -2,9 +2,8 @@
 //!
 //! Answers are written as bytes, see `event_writer.rs`.
 
-use ::rooms::{RECURSION_DEPTH, RelationQuery, Rooms};
+use ::rooms::{RECURSION_DEPTH, RelationQuery};
 use axum::extract::State;
-use host::Host;
 use http_layer::{JsonBytes, MatrixRequest};
 use ruma::{
     EventId, RoomId, UInt,
@@ -16,10 +15,9 @@ use ruma::{
         },
     },
 };
-use users::Users;
 
 use crate::{
-    Error, Session,
+    Error, Services, Session,
     event_writer::EventWriter,
     events::getting_events::{count, position, token},
     extract::LastOfPath,
@@ -41,13 +39,6 @@ struct Question<'a> {
     recurse: bool,
 }
 
-/// What all three endpoints answer with.
-struct Services {
-    rooms: Rooms,
-    users: Users,
-    host: Host,
-}
-
 /// `GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}`
 ///
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidrelationseventid)
@@ -55,9 +46,7 @@ struct Services {
 /// # Errors
 /// `M_NOT_FOUND` if there is no such event, or none that the sender may see; `M_INVALID_PARAM` for a bad token.
 pub async fn get_relating_events(
-    State(rooms): State<Rooms>,
-    State(users): State<Users>,
-    State(host): State<Host>,
+    State(services): State<Services>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<get_relating_events::v1::Request>,
 ) -> Result<JsonBytes, Error> {
@@ -72,8 +61,7 @@ pub async fn get_relating_events(
         limit: request.limit,
         recurse: request.recurse,
     };
-    let services = Services { rooms, users, host };
-    services.answer(&session, &question).await
+    answer(&services, &session, &question).await
 }
 
 /// `GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}`
@@ -83,9 +71,7 @@ pub async fn get_relating_events(
 /// # Errors
 /// As [`get_relating_events`].
 pub async fn get_relating_events_with_rel_type(
-    State(rooms): State<Rooms>,
-    State(users): State<Users>,
-    State(host): State<Host>,
+    State(services): State<Services>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<get_relating_events_with_rel_type::v1::Request>,
 ) -> Result<JsonBytes, Error> {
@@ -100,8 +86,7 @@ pub async fn get_relating_events_with_rel_type(
         limit: request.limit,
         recurse: request.recurse,
     };
-    let services = Services { rooms, users, host };
-    services.answer(&session, &question).await
+    answer(&services, &session, &question).await
 }
 
 /// `GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}/{eventType}`
@@ -111,9 +96,7 @@ pub async fn get_relating_events_with_rel_type(
 /// # Errors
 /// As [`get_relating_events`].
 pub async fn get_relating_events_with_rel_type_and_event_type(
-    State(rooms): State<Rooms>,
-    State(users): State<Users>,
-    State(host): State<Host>,
+    State(services): State<Services>,
     Session(session): Session,
     LastOfPath(event_type): LastOfPath,
     MatrixRequest(request): MatrixRequest<
@@ -131,44 +114,41 @@ pub async fn get_relating_events_with_rel_type_and_event_type(
         limit: request.limit,
         recurse: request.recurse,
     };
-    let services = Services { rooms, users, host };
-    services.answer(&session, &question).await
+    answer(&services, &session, &question).await
 }
 
-impl Services {
-    async fn answer(
-        &self,
-        session: &users::Session,
-        question: &Question<'_>,
-    ) -> Result<JsonBytes, Error> {
-        let rooms = &self.rooms;
-        let (parent, visibility) = rooms
-            .visible_event(question.room_id, question.event_id, &session.user_id)
-            .await?;
-        let query = RelationQuery {
-            rel_type: question.rel_type,
-            event_type: question.event_type,
-            recurse: question.recurse,
-            from: position(rooms, question.from)?,
-            to: position(rooms, question.to)?,
-            direction: question.direction,
-            limit: question.limit.map_or(DEFAULT_LIMIT, count),
-        };
-        let page = rooms.relations(&parent, &visibility, &query).await?;
-        let mut answer = EventWriter::new(&self.host, session, question.room_id)
-            .with_membership(&visibility)
-            .with_relations(rooms, &self.users, &page.events)
-            .await?;
-        answer.events("chunk", &page.events);
-        if let Some(end) = page.end {
-            answer.text("next_batch", &token(rooms, end));
-        }
-        if let Some(from) = question.from {
-            answer.text("prev_batch", from);
-        }
-        if question.recurse {
-            answer.number("recursion_depth", RECURSION_DEPTH.into());
-        }
-        Ok(answer.finish())
+async fn answer(
+    services: &Services,
+    session: &users::Session,
+    question: &Question<'_>,
+) -> Result<JsonBytes, Error> {
+    let rooms = &services.rooms;
+    let (parent, visibility) = rooms
+        .visible_event(question.room_id, question.event_id, &session.user_id)
+        .await?;
+    let query = RelationQuery {
+        rel_type: question.rel_type,
+        event_type: question.event_type,
+        recurse: question.recurse,
+        from: position(rooms, question.from)?,
+        to: position(rooms, question.to)?,
+        direction: question.direction,
+        limit: question.limit.map_or(DEFAULT_LIMIT, count),
+    };
+    let page = rooms.relations(&parent, &visibility, &query).await?;
+    let mut answer = EventWriter::new(&services.host, session, question.room_id)
+        .with_membership(&visibility)
+        .with_relations(rooms, &services.users, &page.events)
+        .await?;
+    answer.events("chunk", &page.events);
+    if let Some(end) = page.end {
+        answer.text("next_batch", &token(rooms, end));
     }
+    if let Some(from) = question.from {
+        answer.text("prev_batch", from);
+    }
+    if question.recurse {
+        answer.number("recursion_depth", RECURSION_DEPTH.into());
+    }
+    Ok(answer.finish())
 }

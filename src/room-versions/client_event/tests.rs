@@ -1,7 +1,7 @@
 use ruma::EventId;
 use serde_json::{Value, json};
 
-use super::{Unsigned, write_client_event, write_stripped};
+use super::{Unsigned, write_client_event};
 use crate::fixture::{ALICE, BOB, Room, Send, VERSIONS, member, message, state};
 
 fn client_event(
@@ -164,22 +164,4 @@ fn only_the_type_makes_a_redaction() {
         assert_eq!(event["type"], send.event_type);
         assert!(event.get("redacts").is_none(), "{event}");
     }
-}
-
-#[test]
-fn stripped_state_has_four_members() {
-    for version in VERSIONS {
-        let mut out = Vec::new();
-        assert!(write_stripped(
-            &mut out,
-            &client(version, &member(ALICE, BOB, "invite"))
-        ));
-        let event: Value = serde_json::from_slice(&out).unwrap();
-        let content = json!({ "membership": "invite" });
-        let expected = json!({ "content": content, "sender": ALICE, "state_key": BOB, "type": "m.room.member" });
-        assert_eq!(event, expected);
-    }
-    let mut out = Vec::new();
-    assert!(!write_stripped(&mut out, b"\"content\":{}"));
-    assert!(out.is_empty());
 }
