@@ -1,11 +1,14 @@
-//! Real client libraries talk to the server: `matrix-js-sdk` on Node and `matrix-nio` on Python; Hydrogen in a browser.
+//! Real client libraries talk to the server: `matrix-js-sdk` on Node, `matrix-sdk` in Rust, `matrix-nio` on Python; Hydrogen in a
+//! browser.
 //!
-//! Their packages are installed once per lock file into `${XDG_CACHE_HOME:-~/.cache}/myelin/clients`.
+//! Their packages are installed once per lock file into `${XDG_CACHE_HOME:-~/.cache}/myelin/clients`, and the client in Rust is
+//! compiled there.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use spec_tests::Server;
 
@@ -25,26 +28,25 @@ fn real_clients_matrix_js_sdk_talks_both_ways() {
 
 #[test]
 fn real_clients_matrix_js_sdk_talks_encrypted_over_kill_9() {
-    let mut server = Server::start();
-    let mut node = Command::new("node")
-        .arg(node_script("js", &["encrypted.mjs"]))
-        .args([server.url(), "pause"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this test needs node (20 or later)");
-    let mut lines = BufReader::new(node.stdout.take().unwrap()).lines();
-    let middle = lines
-        .next()
-        .expect("the script gets to its middle")
-        .unwrap();
-    assert_eq!(middle, "pause");
-    server.kill();
-    server.start_again();
-    node.stdin.take().unwrap().write_all(b"go on\n").unwrap();
-    let end = lines.next().expect("the script gets to its end").unwrap();
-    assert_eq!(end, "matrix-js-sdk, encrypted: all well");
-    assert!(node.wait().unwrap().success());
+    let mut node = Command::new("node");
+    node.arg(node_script("js", &["encrypted.mjs"]));
+    over_kill_9(node, "matrix-js-sdk, encrypted: all well");
+}
+
+#[test]
+fn real_clients_matrix_sdk_talks_both_ways() {
+    let output = run(
+        Command::new(rust_client()).args(["talk", Server::shared().url()]),
+        "the client in Rust",
+    );
+    assert!(output.ends_with("matrix-sdk: all well\n"), "{output}");
+}
+
+#[test]
+fn real_clients_matrix_sdk_talks_encrypted_over_kill_9() {
+    let mut client = Command::new(rust_client());
+    client.arg("encrypted");
+    over_kill_9(client, "matrix-sdk, encrypted: all well");
 }
 
 #[test]
@@ -81,8 +83,28 @@ fn real_clients_matrix_nio_talks_both_ways() {
     assert!(output.ends_with("matrix-nio: all well\n"), "{output}");
 }
 
+/// Runs `client URL pause`, and kills and restarts the server when it writes `pause`. Its last line is `end`.
+fn over_kill_9(mut client: Command, end: &str) {
+    let mut server = Server::start();
+    client.args([server.url(), "pause"]);
+    let mut child = client
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{client:?} cannot be started: {error}"));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let middle = lines.next().expect("the client gets to its middle");
+    assert_eq!(middle.unwrap(), "pause");
+    server.kill();
+    server.start_again();
+    child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    let last = lines.next().expect("the client gets to its end");
+    assert_eq!(last.unwrap(), end);
+    assert!(child.wait().unwrap().success());
+}
+
 /// The first of these files of `clients/NAME`, all of them beside the packages of its lock file, for Node looks there.
-fn node_script(name: &str, files: &[&str]) -> PathBuf {
+pub(crate) fn node_script(name: &str, files: &[&str]) -> PathBuf {
     let source = clients().join(name);
     let locks = ["package-lock.json", "package.json"];
     let installed = installed(name, &source, &locks, |folder| {
@@ -109,8 +131,35 @@ fn node_script(name: &str, files: &[&str]) -> PathBuf {
     installed.join(files[0])
 }
 
+/// The program of `clients/rust`, compiled if it is not yet.
+fn rust_client() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let folder = cache().join("rust");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        run(
+            Command::new(cargo)
+                .args(["build", "--quiet", "--locked"])
+                .current_dir(clients().join("rust"))
+                .env("CARGO_TARGET_DIR", &folder),
+            "cargo",
+        );
+        folder.join("debug/rust-client")
+    };
+    PROGRAM.get_or_init(build).clone()
+}
+
 fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
+
+/// What is fetched and compiled once, for every checkout.
+fn cache() -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"),
+        PathBuf::from,
+    );
+    base.join("myelin/clients")
 }
 
 /// The folder with the packages of these lock files, filled by `install` if it is not there yet. One at a time.
@@ -121,11 +170,7 @@ fn installed(name: &str, source: &Path, locks: &[&str], install: impl FnOnce(&Pa
     for lock in locks {
         std::fs::read(source.join(lock)).unwrap().hash(&mut hasher);
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"),
-        PathBuf::from,
-    );
-    let folder = cache.join(format!("myelin/clients/{name}-{:016x}", hasher.finish()));
+    let folder = cache().join(format!("{name}-{:016x}", hasher.finish()));
     let done = folder.join("installed");
     if !done.exists() {
         // What an interrupted installation left behind is worth nothing.

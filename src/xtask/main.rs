@@ -6,6 +6,7 @@ mod browser;
 mod cargo;
 mod libclang;
 mod rocksdb;
+mod rust_client;
 mod setup;
 mod test;
 

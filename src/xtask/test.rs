@@ -11,7 +11,7 @@ use std::{
 use crate::{
     browser,
     cargo::{self, answer, cannot_start},
-    setup,
+    rust_client, setup,
 };
 
 /// Runs every test of the workspace and ends with one line that counts them.
@@ -35,6 +35,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode, String> {
         "--locked",
         "--no-run",
     ]))?;
+    if code != ExitCode::SUCCESS {
+        return Ok(code);
+    }
+    let code = rust_client::build()?;
     if code != ExitCode::SUCCESS {
         return Ok(code);
     }
