@@ -21,6 +21,7 @@ mod end_to_end_encryption;
 mod event_context;
 mod filtering;
 mod getting_events;
+mod guest_access;
 mod history_visibility;
 mod hostile_input;
 mod invite_permission;

@@ -5,3 +5,6 @@ pub mod redactions;
 pub mod relationships;
 pub mod sending_events;
 pub mod syncing;
+
+mod event_stream;
+pub(crate) mod snapshot;

@@ -4,17 +4,18 @@ use std::net::IpAddr;
 
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts, Query, RawPathParams};
 use http::{header, request::Parts};
-use http_layer::{ClientAddress, Errcode, StandardError};
+use http_layer::{ClientAddress, Errcode, RateLimits, StandardError};
 use ruma::OwnedUserId;
 use serde::Deserialize;
 use users::Users;
 
-use crate::Error;
+use crate::{Error, guests};
 
-/// The session that the access token belongs to.
+/// The session that the access token belongs to. Here, and so in every handler that asks who there is, guests are let
+/// through to what guests may do.
 ///
 /// # Errors
-/// `M_MISSING_TOKEN`, `M_UNKNOWN_TOKEN`.
+/// `M_MISSING_TOKEN`, `M_UNKNOWN_TOKEN`, `M_USER_LOCKED`; `M_GUEST_ACCESS_FORBIDDEN`.
 #[derive(Clone, Debug)]
 pub struct Session(pub users::Session);
 
@@ -40,6 +41,7 @@ pub struct ActiveSender(pub OwnedUserId);
 impl<S: Send + Sync> FromRequestParts<S> for EvenLocked
 where
     Users: FromRef<S>,
+    RateLimits: FromRef<S>,
 {
     type Rejection = Error;
 
@@ -47,6 +49,7 @@ where
         let token = access_token(parts).ok_or_else(StandardError::missing_token)?;
         let users = Users::from_ref(state);
         let (session, _) = users.authenticate_locked(&token, address(parts)).await?;
+        guests::check(&session, parts, &RateLimits::from_ref(state))?;
         Ok(Self(session))
     }
 }
@@ -54,35 +57,43 @@ where
 impl<S: Send + Sync> FromRequestParts<S> for Session
 where
     Users: FromRef<S>,
+    RateLimits: FromRef<S>,
 {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let token = access_token(parts).ok_or_else(StandardError::missing_token)?;
         let users = Users::from_ref(state);
-        Ok(Self(users.authenticate(&token, address(parts)).await?))
+        let session = users.authenticate(&token, address(parts)).await?;
+        guests::check(&session, parts, &RateLimits::from_ref(state))?;
+        Ok(Self(session))
     }
 }
 
-/// A request without a token is the handler's to answer; a wrong one is refused.
+/// A request without a token is the handler's to answer, and so is a guest's who may not ask more than anybody may; a wrong
+/// token is refused.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Session
 where
     Users: FromRef<S>,
+    RateLimits: FromRef<S>,
 {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Error> {
-        if access_token(parts).is_none() {
+        let Some(token) = access_token(parts) else {
             return Ok(None);
-        }
-        let session = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        Ok(Some(session))
+        };
+        let users = Users::from_ref(state);
+        let session = users.authenticate(&token, address(parts)).await?;
+        let admitted = guests::check(&session, parts, &RateLimits::from_ref(state));
+        Ok(admitted.is_ok().then_some(Self(session)))
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Sender
 where
     Users: FromRef<S>,
+    RateLimits: FromRef<S>,
 {
     type Rejection = Error;
 
@@ -95,6 +106,7 @@ where
 impl<S: Send + Sync> FromRequestParts<S> for ActiveSession
 where
     Users: FromRef<S>,
+    RateLimits: FromRef<S>,
 {
     type Rejection = Error;
 
@@ -108,6 +120,7 @@ where
 impl<S: Send + Sync> FromRequestParts<S> for ActiveSender
 where
     Users: FromRef<S>,
+    RateLimits: FromRef<S>,
 {
     type Rejection = Error;
 

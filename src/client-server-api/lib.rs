@@ -15,6 +15,7 @@ pub mod user_data;
 mod error;
 mod event_writer;
 mod extract;
+mod guests;
 mod interactive;
 mod router;
 mod services;

@@ -132,6 +132,8 @@ pub enum RegistrationMode {
 pub struct Registration {
     /// "closed", "token" (whoever has a registration token) or "open" (everybody).
     pub mode: RegistrationMode,
+    /// Whether clients may make guest accounts, whatever the mode: no password, and little that they can do.
+    pub guests: bool,
     /// The secret for `POST /_synapse/admin/v1/register`, which provisioning tools speak.
     pub shared_secret: Option<Secret>,
     /// A file that holds the secret.

@@ -35,8 +35,8 @@ pub(crate) fn variables<R: IncomingRequest>() -> usize {
         .map_or(0, |path| path.matches('{').count())
 }
 
-/// Every path to register for `R`, in axum's syntax.
-fn paths<R: IncomingRequest>() -> Vec<String> {
+/// Every path to register for `R`, in axum's syntax: what [`axum::extract::MatchedPath`] holds in its handler.
+pub fn paths<R: IncomingRequest>() -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     for path in R::PATH_BUILDER.all_paths() {
         let path = numbered(path);

@@ -15,7 +15,7 @@ use room_versions::Signer;
 use rooms::{
     Delayed, DelayedOptions, Identity, MemberProfile, Profiles, RoomOptions, Rooms, Typing, Watch,
 };
-use ruma::UserId;
+use ruma::{OwnedUserId, UserId};
 use search::Search;
 use serde_json::Value;
 use store::{Batch, Store, StoreError, UserNid};
@@ -99,11 +99,18 @@ pub fn assemble(
         shutdown.clone(),
     )?;
     host.spawn("media sweep", media.clone().run(shutdown.clone()));
+    let administration = Administration::new(
+        rooms.store().clone(),
+        host.clone(),
+        users.clone(),
+        rooms.clone(),
+    );
     Ok(Services {
         limits: RateLimits::new(&config.rate_limits, host.clone()),
         config: Arc::new(config),
         host,
         shutdown,
+        administration,
         users,
         rooms,
         typing,
@@ -113,18 +120,18 @@ pub fn assemble(
         media,
         search,
         sync,
-    let administration = Administration::new(
-        rooms.store().clone(),
-        host.clone(),
-        users.clone(),
-        rooms.clone(),
-    );
     })
+}
+
+/// Every API over `services`, with the frame around: everything else is `M_UNRECOGNIZED`.
+pub fn router(services: Services) -> Router {
+    let around = Frame::new(&services.config);
+    let endpoints = client_server_api::endpoints().merge(admin_api::endpoints());
+    frame(endpoints, around).with_state(services)
 }
 
 /// Whose devices there are, for those who keep their keys.
 struct UserDevices(Store);
-        administration,
 
 impl encryption::Directory for UserDevices {
     fn devices(&self, user: UserNid) -> DevicesFuture<'_> {
@@ -137,13 +144,6 @@ impl encryption::Directory for UserDevices {
                 })
                 .collect())
         })
-/// Every API over `services`, with the frame around: everything else is `M_UNRECOGNIZED`.
-pub fn router(services: Services) -> Router {
-    let around = Frame::new(&services.config);
-    let endpoints = client_server_api::endpoints().merge(admin_api::endpoints());
-    frame(endpoints, around).with_state(services)
-}
-
     }
 }
 
@@ -235,6 +235,13 @@ impl Profiles for UserProfiles {
                     false
                 })
         })
+    }
+
+    fn guests<'a>(
+        &'a self,
+        users: &'a [UserNid],
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<OwnedUserId>, StoreError>> + Send + 'a>> {
+        Box::pin(self.0.guests_among(users))
     }
 }
 

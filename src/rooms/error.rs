@@ -20,6 +20,9 @@ pub enum RoomError {
     /// The user has chosen not to be invited (`M_INVITE_BLOCKED`).
     #[error("{0} does not want to be invited")]
     InviteBlocked(OwnedUserId),
+    /// The user is a guest, and the room does not admit guests (`M_GUEST_ACCESS_FORBIDDEN`).
+    #[error("guests may not join this room")]
+    GuestAccess,
     /// An event, state or alias that does not exist or that the user may not see.
     #[error("{0} not found")]
     NotFound(&'static str),

@@ -80,6 +80,14 @@ impl From<Filter> for EventFilter {
 }
 
 impl EventFilter {
+    /// Lets nothing pass.
+    pub fn nothing() -> Self {
+        Self {
+            types: Some(Types::default()),
+            ..Self::default()
+        }
+    }
+
     /// Whether any event of the room may pass.
     pub fn takes_room(&self, room_id: &RoomId) -> bool {
         !self.not_rooms.contains(room_id)

@@ -25,6 +25,7 @@ mod event;
 mod filter;
 #[cfg(test)]
 mod fixture;
+mod guests;
 mod hierarchy;
 mod membership;
 mod news;

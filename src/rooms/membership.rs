@@ -33,7 +33,8 @@ impl Rooms {
     /// `extra` is what the client wants in the content besides (`reason`).
     ///
     /// # Errors
-    /// [`RoomError::UnknownRoom`]; [`RoomError::Forbidden`] by the authorisation rules.
+    /// [`RoomError::UnknownRoom`]; [`RoomError::Forbidden`] by the authorisation rules; [`RoomError::GuestAccess`] for
+    /// a guest.
     pub async fn join(
         &self,
         room_id: &RoomId,
@@ -47,6 +48,7 @@ impl Rooms {
             if before == Some(Membership::Join) {
                 return Ok(());
             }
+            self.check_guest_joins(append, user).await?;
             let mut content = extra;
             content.remove("join_authorised_via_users_server");
             profile.write(&mut content);
@@ -252,6 +254,9 @@ impl Rooms {
         content.remove("join_authorised_via_users_server");
         self.write(room, None, async |append| {
             let before = append.membership(&target).await?;
+            if joins && before != Some(Membership::Join) {
+                self.check_guest_joins(append, sender).await?;
+            }
             if joins
                 && !matches!(before, Some(Membership::Join | Membership::Invite))
                 && let Some(voucher) = self.voucher(append, sender).await?

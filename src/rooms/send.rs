@@ -20,6 +20,7 @@ use crate::{
     Event, Room, RoomError, Rooms,
     append::{Append, Commit, NewEvent},
     event::event_key,
+    guests::GUEST_ACCESS,
     room::{TransactionKey, Writer},
 };
 
@@ -98,7 +99,8 @@ impl Rooms {
         if event_type == "m.room.member" {
             return self.set_member(&room, sender, state_key, content).await;
         }
-        self.write(&room, None, async |append| {
+        let is_guest_access = event_type == GUEST_ACCESS && state_key.is_empty();
+        let setting = self.write(&room, None, async |append| {
             if let Some(current) = append.current(event_type, state_key).await?
                 && current.pdu.sender == sender
                 && same_json(content, &current.pdu.content)
@@ -106,11 +108,19 @@ impl Rooms {
             {
                 return Ok(current.pdu.event_id.clone());
             }
-            append
+            let event_id = append
                 .append(NewEvent::state(event_type, state_key, sender, content))
-                .await
-        })
-        .await
+                .await?;
+            if is_guest_access {
+                self.some_guests_leave(append).await?;
+            }
+            Ok(event_id)
+        });
+        let event_id = setting.await?;
+        if is_guest_access {
+            self.guests_leave(&room).await?;
+        }
+        Ok(event_id)
     }
 
     /// Redacts an event.
@@ -141,11 +151,13 @@ impl Rooms {
         let key = self
             .transaction_key("redact", &room, sender, target.as_str(), transaction)
             .await?;
-        self.write(&room, key, async |append| {
+        let mut is_guest_access = false;
+        let redacting = self.write(&room, key, async |append| {
             if append.membership(sender).await? != Some(Membership::Join) {
                 return Err(RoomError::NotJoined);
             }
             let (event, row) = self.event_of_room(&room, target).await?;
+            is_guest_access = &*event.event_type == GUEST_ACCESS;
             if &*event.event_type == "m.room.create" {
                 // Allowed by the rules; but in most versions it would take the room's type and its way to its predecessor.
                 return Err(RoomError::Forbidden(
@@ -161,8 +173,12 @@ impl Rooms {
             let event_id = append.append(new).await?;
             append.replace_redacted(&event, row).await?;
             Ok(event_id)
-        })
-        .await
+        });
+        let event_id = redacting.await?;
+        if is_guest_access {
+            self.guests_leave(&room).await?;
+        }
+        Ok(event_id)
     }
 
     /// The room that a client wants to send to. Whether it exists is not told to those who are not in it.

@@ -43,6 +43,13 @@ pub(crate) enum Format {
 }
 
 impl Filter {
+    /// The same for somebody who is not told who is online.
+    #[must_use]
+    pub fn without_presence(mut self) -> Self {
+        self.presence = EventFilter::nothing();
+        self
+    }
+
     /// Whether anything of the room is wanted.
     pub(crate) fn takes_room(&self, room_id: &RoomId) -> bool {
         !self.not_rooms.contains(room_id)

@@ -28,6 +28,7 @@ mod presence;
 mod session;
 mod sessions;
 mod state;
+mod stream;
 mod summary;
 mod timeline;
 mod to_device;
@@ -40,6 +41,7 @@ pub use filter::Filter;
 pub use notifications::{Notification, Notifications};
 pub use poll::SyncRequest;
 pub use presence::{Presence, PresenceError, PresenceOptions, Status};
+pub use stream::Changed;
 
 use crate::{
     session::{Held, Kind, Session},

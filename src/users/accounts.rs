@@ -47,6 +47,10 @@ pub struct Account {
     /// What a provisioning tool called it: `bot`, `support`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_type: Option<String>,
+    /// Looks around without a password
+    /// ([spec](https://spec.matrix.org/v1.19/client-server-api/#guest-access)).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guest: bool,
 }
 
 impl Account {
@@ -69,6 +73,8 @@ pub(crate) struct NewAccount {
 
 /// A user id, the sigil and the server's name included, is no longer.
 const MAX_USER_ID_BYTES: usize = 255;
+/// Accounts read at a time. Where there are no guests the first one decides.
+const READ_AT_ONCE: usize = 32;
 /// A registration token that others use at the same moment is tried again this often.
 const CREATE_ATTEMPTS: usize = 16;
 
@@ -76,7 +82,7 @@ impl Users {
     /// The user id for a new account, from what a client calls `username`.
     ///
     /// Letters are lower-cased; a leading underscore (kept for application services) and a name of digits alone
-    /// (guests, elsewhere) are refused, as Synapse does.
+    /// (guests) are refused, as Synapse does.
     pub fn new_user_id(&self, username: &str) -> Result<OwnedUserId, CreateError> {
         let localpart = username.to_lowercase();
         let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'=' | b'-' | b'/' | b'+');
@@ -148,14 +154,22 @@ impl Users {
             .is_some_and(|account| account.admin && !account.deactivated))
     }
 
-    /// Whether no account was ever made.
+    /// Whether no account was ever made, but for guests'.
     pub(crate) async fn nobody_registered(&self) -> Result<bool, StoreError> {
-        Ok(self
-            .0
-            .store
-            .scan::<Accounts>(Scan::prefix::<Accounts>(&()).limit(1))
-            .await?
-            .is_empty())
+        let mut from = UserNid(0);
+        loop {
+            let page = Scan::range::<Accounts>(&from, &UserNid(u32::MAX)).limit(READ_AT_ONCE);
+            let page = self.0.store.scan::<Accounts>(page).await?;
+            let Some((last, _)) = page.last() else {
+                return Ok(true);
+            };
+            from = UserNid(last.0 + 1);
+            for (_, raw) in page {
+                if !rows::parse::<Accounts, Account>(&raw)?.guest {
+                    return Ok(false);
+                }
+            }
+        }
     }
 
     /// Account, profile, registration token, device and tokens in one commit, or nothing at all.
@@ -295,6 +309,7 @@ impl Users {
         };
         change(&mut account);
         let (mut batch, mut aftermath) = (Batch::new(), Aftermath::default());
+        aftermath.restricted = true;
         batch.put::<Accounts>(&user, &rows::write::<Accounts>(&account)?);
         let devices = Scan::prefix::<Devices>(&(user,));
         for (_, raw) in self.0.store.scan::<Devices>(devices).await? {

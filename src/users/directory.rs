@@ -142,7 +142,8 @@ impl Users {
 
     async fn entry(&self, user: UserNid) -> Result<Option<Entry>, StoreError> {
         let account = self.account_of(user).await?;
-        if account.is_none_or(|account| account.deactivated) {
+        // Guests come and go by the thousand, and have a number for a name.
+        if account.is_none_or(|account| account.deactivated || account.guest) {
             return Ok(None);
         }
         let user_id = self.user_id(user).await?;

@@ -41,6 +41,9 @@ pub enum CreateError {
     /// The device id is not allowed, and why.
     #[error("{0}")]
     InvalidDevice(&'static str),
+    /// Whoever wants to become a user is no guest, or not the one they say.
+    #[error("this token is not of the guest with this name")]
+    NotThatGuest,
     /// The password.
     #[error(transparent)]
     Password(#[from] PasswordError),

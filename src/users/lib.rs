@@ -19,8 +19,10 @@ mod administration;
 mod cache;
 mod devices;
 mod directory;
+mod endings;
 mod error;
 mod filters;
+mod guests;
 mod interactive;
 mod invite_permission;
 mod jwt;
@@ -59,15 +61,15 @@ pub use news::{DeviceKeeper, KeeperFuture, UserFollower, UserNews};
 pub use openid::OpenIdToken;
 pub use profiles::Profile;
 pub use push_rules::{RulePlace, rules_json};
-pub use pushers::{KeptPusher, Pusher, PusherKey};
+pub use pushers::{Pusher, PusherKey};
 pub use registration::{Registration, RegistrationToken, TokenToCreate};
 pub use room_upgrade::RoomName;
 pub use sessions::{IssuedSession, NewSession, Session};
 pub use shared_secret::{SharedSecretRegistration, mac as shared_secret_mac};
 
 use crate::{
-    cache::ByBytes, interactive::Interactions, jwt::Jwt, locks::Locks, passwords::Passwords,
-    sessions::CachedSession, shared_secret::Nonces, tokens::TokenHash,
+    cache::ByBytes, endings::Endings, interactive::Interactions, jwt::Jwt, locks::Locks,
+    passwords::Passwords, sessions::CachedSession, shared_secret::Nonces, tokens::TokenHash,
 };
 
 /// Memory for sessions, push rules and filters, and what one of most users weighs: about 20,000 sessions, 1,300 users'
@@ -91,6 +93,7 @@ struct Inner {
     passwords: Passwords,
     /// Whoever reads a user's rows to write them anew, or to cache them, holds the user's lock.
     locks: Locks,
+    endings: Endings,
     sessions: ByBytes<TokenHash, CachedSession>,
     rulesets: ByBytes<UserNid, Ruleset>,
     filters: ByBytes<(UserNid, u32), FilterDefinition>,
@@ -129,6 +132,7 @@ impl Users {
             jwt,
             passwords,
             locks: Locks::default(),
+            endings: Endings::default(),
             sessions: ByBytes::new(SESSIONS_BYTES, SESSION_BYTES),
             rulesets: ByBytes::new(RULESETS_BYTES, RULESET_BYTES),
             filters: ByBytes::new(FILTERS_BYTES, FILTER_BYTES),

@@ -63,6 +63,14 @@ pub enum UserNews {
 }
 
 impl UserNews {
+    /// Whether a session ends, and not just an access token that was renewed.
+    fn ends_a_session(&self) -> bool {
+        matches!(
+            self,
+            Self::LoggedOut { .. } | Self::DeviceRemoved { .. } | Self::Deactivated
+        )
+    }
+
     /// Whether a [`DeviceKeeper`] is asked.
     fn is_of_devices(&self) -> bool {
         match self {
@@ -80,13 +88,15 @@ pub(crate) struct Aftermath {
     pub(crate) news: Vec<UserNews>,
     /// Access tokens that mean something else from now on: they leave the cache.
     pub(crate) revoked: Vec<TokenHash>,
+    /// The account was locked or suspended, or is so no longer.
+    pub(crate) restricted: bool,
 }
 
 impl Aftermath {
     pub(crate) fn news(news: UserNews) -> Self {
         Self {
             news: vec![news],
-            revoked: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -120,6 +130,9 @@ impl Users {
     fn publish(&self, user: UserNid, pos: Pos, aftermath: &Aftermath) {
         for token in &aftermath.revoked {
             self.0.sessions.remove(token);
+        }
+        if aftermath.restricted || aftermath.news.iter().any(UserNews::ends_a_session) {
+            self.0.endings.ring(user);
         }
         if aftermath.news.contains(&UserNews::PushRules) {
             self.0.rulesets.remove(&user);

@@ -89,6 +89,10 @@ pub struct Session {
     pub device_id: OwnedDeviceId,
     /// The account may only be used to read and to leave.
     pub suspended: bool,
+    /// The account is a guest's.
+    pub guest: bool,
+    /// Of the access token.
+    pub(crate) token: TokenHash,
 }
 
 /// A session in memory.
@@ -138,10 +142,7 @@ impl Users {
         ip: Option<IpAddr>,
     ) -> Result<(Session, bool), AuthenticationError> {
         let hash = TokenHash::of(token).ok_or(AuthenticationError::UnknownToken)?;
-        let cached = match self.0.sessions.get(&hash) {
-            Some(cached) => cached,
-            None => self.load_session(hash).await?,
-        };
+        let cached = self.cached_session(hash).await?;
         let now_ms = self.0.host.now_ms();
         if cached
             .expires_ms
@@ -153,7 +154,6 @@ impl Users {
         Ok((cached.session.clone(), cached.locked))
     }
 
-    async fn load_session(
     /// Whether a token that was good still is.
     pub(crate) async fn still_holds(&self, token: TokenHash) -> Result<(), AuthenticationError> {
         if self.cached_session(token).await?.locked {
@@ -172,6 +172,7 @@ impl Users {
         }
     }
 
+    async fn load_session(
         &self,
         hash: TokenHash,
     ) -> Result<Arc<CachedSession>, AuthenticationError> {
@@ -196,6 +197,8 @@ impl Users {
                 user,
                 device_id: key.1.as_str().into(),
                 suspended: account.suspended,
+                guest: account.guest,
+                token: hash,
             },
             locked: account.locked,
             expires_ms: row.expires_ms,
@@ -249,9 +252,6 @@ impl Users {
         owner: (UserNid, &UserId),
         new: &NewSession,
     ) -> Result<IssuedSession, StoreError> {
-        let given = new
-            .device_id
-    ) -> Result<IssuedSession, StoreError> {
         let holds = if new.refreshable {
             Holds::Refreshable
         } else {
@@ -268,6 +268,9 @@ impl Users {
         aftermath: &mut Aftermath,
         (user, user_id): (UserNid, &UserId),
         (new, holds): (&NewSession, Holds),
+    ) -> Result<IssuedSession, StoreError> {
+        let given = new
+            .device_id
             .as_ref()
             .map(|id| id.as_str())
             .filter(|id| !id.is_empty());
@@ -325,8 +328,7 @@ impl Users {
         };
         let access_token = tokens::generate(&self.0.host, TokenKind::Access);
         let refresh_token = refreshable.then(|| tokens::generate(&self.0.host, TokenKind::Refresh));
-        let expires_ms =
-            lifetime_ms.map(|lifetime_ms| self.0.host.now_ms().saturating_add(lifetime_ms));
+        let expires_ms = lifetime_ms.map(|lifetime_ms| now_ms.saturating_add(lifetime_ms));
         let row = |expires_ms| TokenRow {
             user: key.0.0,
             device: key.1.clone(),

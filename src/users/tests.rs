@@ -101,6 +101,7 @@ pub(crate) fn registration(username: &str) -> Registration {
         username: Some(username.to_owned()),
         password: PASSWORD.to_owned(),
         session: Some(NewSession::default()),
+        guest: None,
     }
 }
 

@@ -12,7 +12,7 @@ pub async fn get_token_owner(
     Session(session): Session,
     MatrixRequest(_): MatrixRequest<whoami::v3::Request>,
 ) -> MatrixResponse<whoami::v3::Response> {
-    let mut response = whoami::v3::Response::new(session.user_id, false);
+    let mut response = whoami::v3::Response::new(session.user_id, session.guest);
     response.device_id = Some(session.device_id);
     MatrixResponse(response)
 }

@@ -6,12 +6,16 @@ use axum::extract::State;
 use config::RegistrationMode;
 use http_layer::{
     Class, ClientAddress, Errcode, MatrixRequest, MatrixResponse, RateLimits, StandardError,
+    WithoutNulls,
 };
-use ruma::api::client::account::{
-    check_registration_token_validity, get_username_availability,
-    register::{self, LoginType, RegistrationKind},
+use ruma::{
+    OwnedUserId,
+    api::client::account::{
+        check_registration_token_validity, get_username_availability,
+        register::{self, LoginType, RegistrationKind},
+    },
 };
-use users::{Failure, InteractiveError, NewSession, Purpose, Registration, Users};
+use users::{Failure, InteractiveError, IssuedSession, NewSession, Purpose, Registration, Users};
 
 use crate::{Error, interactive::Interactive};
 
@@ -22,7 +26,8 @@ use crate::{Error, interactive::Interactive};
 /// # Errors
 /// `M_FORBIDDEN` where registration is closed, `M_USER_IN_USE`, `M_INVALID_USERNAME` and `M_WEAK_PASSWORD`, all before
 /// authentication; 401 with the stages; `M_MISSING_PARAM` without a password, after it: clients ask for the stages with
-/// an empty request.
+/// an empty request. With `kind=guest` `M_GUEST_ACCESS_FORBIDDEN` where guests are not admitted; with a
+/// `guest_access_token` `M_MISSING_PARAM` without the guest's name, `M_FORBIDDEN` for another's or one that is no guest's.
 pub async fn register(
     State(users): State<Users>,
     State(limits): State<RateLimits>,
@@ -30,14 +35,25 @@ pub async fn register(
     Interactive {
         request, attempt, ..
     }: Interactive<register::v3::Request>,
-) -> Result<MatrixResponse<register::v3::Response>, Error> {
-    refuse_other_kinds(&request)?;
+) -> Result<WithoutNulls<register::v3::Response>, Error> {
+    check_kind(&request)?;
+    if request.kind == RegistrationKind::Guest {
+        return register_guest(&users, &limits, &address, request).await;
+    }
     if users.registration_mode() == RegistrationMode::Closed {
         return Err(StandardError::forbidden("Registration is disabled.").into());
     }
-    if let Some(username) = &request.username {
-        users.check_available(username).await?;
-    }
+    let guest = match (&request.guest_access_token, &request.username) {
+        (Some(_), None) => {
+            return Err(StandardError::missing_param("`username` is missing.").into());
+        }
+        (Some(token), Some(username)) => Some(users.guest_to_upgrade(token, username).await?),
+        (None, Some(username)) => {
+            users.check_available(username).await?;
+            None
+        }
+        (None, None) => None,
+    };
     if let Some(password) = &request.password {
         users.check_password(password)?;
     }
@@ -66,8 +82,35 @@ pub async fn register(
         username: request.username,
         password,
         session,
+        guest,
     };
     let (user_id, issued) = users.register(registration, proof).await?;
+    Ok(answer(user_id, issued))
+}
+
+/// The same with `kind=guest`: no stages, no name, no password
+/// ([spec](https://spec.matrix.org/v1.19/client-server-api/#guest-access)).
+async fn register_guest(
+    users: &Users,
+    limits: &RateLimits,
+    address: &ClientAddress,
+    request: register::v3::Request,
+) -> Result<WithoutNulls<register::v3::Response>, Error> {
+    if !users.admits_guests() {
+        let message = "Guests are not admitted here.";
+        return Err(StandardError::new(Errcode::GuestAccessForbidden, message).into());
+    }
+    limits.check(Class::Registration, address.limit_key())?;
+    let issued = users
+        .register_guest(request.initial_device_display_name)
+        .await?;
+    Ok(answer(issued.user_id.clone(), Some(issued)))
+}
+
+fn answer(
+    user_id: OwnedUserId,
+    issued: Option<IssuedSession>,
+) -> WithoutNulls<register::v3::Response> {
     let mut response = register::v3::Response::new(user_id);
     if let Some(issued) = issued {
         response.device_id = Some(issued.device_id);
@@ -75,18 +118,15 @@ pub async fn register(
         response.refresh_token = issued.refresh_token;
         response.expires_in = issued.expires_in_ms.map(Duration::from_millis);
     }
-    Ok(MatrixResponse(response))
+    WithoutNulls(response)
 }
 
-fn refuse_other_kinds(request: &register::v3::Request) -> Result<(), StandardError> {
+/// Refuses kinds of accounts that there are not.
+fn check_kind(request: &register::v3::Request) -> Result<(), StandardError> {
     match &request.kind {
+        // Whatever else a guest's request says is ignored.
+        RegistrationKind::Guest => return Ok(()),
         RegistrationKind::User => {}
-        RegistrationKind::Guest => {
-            return Err(StandardError::new(
-                Errcode::GuestAccessForbidden,
-                "Guests are not admitted here.",
-            ));
-        }
         _ => return Err(StandardError::invalid_param("Unknown kind of account.")),
     }
     match &request.login_type {

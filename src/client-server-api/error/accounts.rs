@@ -53,6 +53,7 @@ impl From<CreateError> for Error {
                 .with_status(StatusCode::UNAUTHORIZED)
                 .into(),
             CreateError::InvalidDevice(why) => StandardError::invalid_param(why).into(),
+            CreateError::NotThatGuest => StandardError::forbidden(sentence(&error)).into(),
             CreateError::Password(error) => error.into(),
             CreateError::Store(error) => error.into(),
         }

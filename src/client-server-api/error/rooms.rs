@@ -16,6 +16,9 @@ impl From<RoomError> for Error {
             RoomError::InviteBlocked(_) => {
                 StandardError::new(Errcode::InviteBlocked, message).into()
             }
+            RoomError::GuestAccess => {
+                StandardError::new(Errcode::GuestAccessForbidden, message).into()
+            }
             RoomError::NotFound(_) => StandardError::not_found(message).into(),
             RoomError::InvalidParam(message) => StandardError::invalid_param(message).into(),
             RoomError::BadJson(message) => StandardError::bad_json(message).into(),

@@ -5,16 +5,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ::rooms::{Event, EventFilter, Paging, Rooms, Token, TokenError};
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use host::Host;
 use http::{StatusCode, Uri};
 use http_layer::{JsonBytes, MatrixRequest, MatrixResponse, StandardError, json};
 use ruma::{
     MilliSecondsSinceUnixEpoch, UInt,
-    api::Direction,
     api::client::{
         membership::{get_member_events, joined_members},
         message::get_message_events,
@@ -32,6 +28,7 @@ use serde_json::{Value, json, value::RawValue};
 use store::{Pos, rows::Membership};
 use users::Users;
 
+use super::snapshot::{self, Snapshots};
 use crate::{Error, Sender, Session, event_writer::EventWriter};
 
 /// `GET /_matrix/client/v3/rooms/{roomId}/event/{eventId}`
@@ -212,16 +209,6 @@ pub async fn get_joined_members_by_room(
     Ok(json(StatusCode::OK, &json!({ "joined": joined })))
 }
 
-/// How many messages [`room_initial_sync`] gives.
-#[derive(Deserialize)]
-pub struct Limit {
-    limit: Option<usize>,
-}
-
-/// Messages of [`room_initial_sync`] when the client does not say, and at most.
-const INITIAL_MESSAGES: usize = 20;
-const MAX_INITIAL_MESSAGES: usize = 100;
-
 /// `GET /_matrix/client/v3/rooms/{roomId}/initialSync`
 ///
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidinitialsync)
@@ -231,45 +218,15 @@ const MAX_INITIAL_MESSAGES: usize = 100;
 /// # Errors
 /// `M_FORBIDDEN` for those who were never in the room and may not look into it.
 pub async fn room_initial_sync(
-    State(rooms): State<Rooms>,
-    State(host): State<Host>,
+    State(snapshots): State<Snapshots>,
     Session(session): Session,
     uri: Uri,
     MatrixRequest(request): MatrixRequest<get_current_state::v3::Request>,
 ) -> Result<JsonBytes, Error> {
-    let view = rooms.view(&request.room_id, &session.user_id).await?;
-    let Query(Limit { limit }) = Query::try_from_uri(&uri)
-        .map_err(|_| StandardError::invalid_param("`limit` must be a number."))?;
-    let filter = EventFilter::default();
-    let paging = Paging {
-        from: Some(view.upto),
-        to: None,
-        direction: Direction::Backward,
-        limit: limit.unwrap_or(INITIAL_MESSAGES).min(MAX_INITIAL_MESSAGES),
-        filter: &filter,
-    };
-    let mut page = rooms.page(&view, &paging).await?;
-    page.events.reverse();
-    let state = rooms.state_events(view.room.nid, view.upto).await?;
-    let membership = rooms.membership_of(view.room.nid, &session.user_id).await?;
-    let published = rooms.is_published(&request.room_id).await?;
-
-    let mut messages =
-        EventWriter::new(&host, &session, &request.room_id).with_membership(&view.visibility);
-    messages.text("start", &token(&rooms, page.end));
-    messages.text("end", &token(&rooms, page.start));
-    messages.events("chunk", &page.events);
-    let messages = messages.finish();
-    let mut answer = EventWriter::new(&host, &session, &request.room_id);
-    answer.text("room_id", request.room_id.as_str());
-    if let Some(membership) = membership {
-        answer.text("membership", membership.as_str());
-    }
-    answer.text("visibility", if published { "public" } else { "private" });
-    answer.raw("messages", &messages.0);
-    answer.events("state", &state);
-    answer.raw("account_data", b"[]");
-    Ok(answer.finish())
+    let reader = snapshots.reader(session, snapshot::limit(&uri)?).await?;
+    let now = snapshots.rooms.store().visible();
+    let room = snapshots.room(&reader, &request.room_id, now).await?;
+    Ok(JsonBytes(room))
 }
 
 /// `GET /_matrix/client/v1/rooms/{roomId}/timestamp_to_event`

@@ -8,19 +8,24 @@ use ::rooms::Rooms;
 use ::sync::{Engine, Filter, SyncError, SyncRequest};
 use axum::{
     body::Body,
-    extract::{FromRequest, Path, RawQuery, State},
+    extract::{FromRequest, Path, Query, State},
     response::{IntoResponse, Response},
 };
 use futures_util::TryStreamExt;
 use host::Host;
-use http::{HeaderValue, header};
-use http_layer::{JsonBytes, MatrixRequest, StandardError};
+use http::{HeaderValue, Uri, header};
+use http_layer::{Errcode, JsonBytes, MatrixRequest, StandardError};
 use ruma::{
     EventId, RoomId,
     api::client::sync::sync_events::v3::{self, Request},
 };
+use serde::Deserialize;
 use users::Users;
 
+use super::{
+    event_stream::EventStream,
+    snapshot::{self, InitialSync, Snapshots},
+};
 use crate::{
     Error, Session,
     event_writer::EventWriter,
@@ -33,7 +38,7 @@ use crate::{
 ///
 /// # Errors
 /// `M_INVALID_PARAM` for a token that no server of this kind wrote, and for a filter that the user does not have;
-/// `M_BAD_JSON` for a filter that is none.
+/// `M_BAD_JSON` for a filter that is none; `M_UNKNOWN_TOKEN` as soon as the session ends.
 pub async fn sync(
     State(engine): State<Engine>,
     State(users): State<Users>,
@@ -50,20 +55,25 @@ pub async fn sync(
         let token = request.since.as_deref().unwrap_or_default();
         engine.since_inbox(token).unwrap_or(since).min(since)
     });
-    let filter = Arc::new(filter(&users, &session, request.filter).await?);
+    let mut filter = filter(&users, &session, request.filter).await?;
+    if session.guest {
+        // A guest shares a room with whom they like, for a look: nobody agreed to be watched.
+        filter = filter.without_presence();
+    }
     let request = SyncRequest {
         user: session.user,
-        user_id: session.user_id,
-        device_id: session.device_id,
+        user_id: session.user_id.clone(),
+        device_id: session.device_id.clone(),
         since,
         inbox: inbox.unwrap_or_default(),
-        filter,
+        filter: Arc::new(filter),
         full_state: request.full_state,
         use_state_after: request.use_state_after,
         timeout: request.timeout.unwrap_or_default(),
         set_presence: request.set_presence,
     };
-    let body = match engine.sync(request).await?.whole() {
+    let waiting = async { Ok(engine.sync(request).await?) };
+    let body = match while_logged_in(&users, &session, waiting).await?.whole() {
         Ok(bytes) => Body::from(bytes),
         // The status is out by then: an error can only break the connection off.
         Err(body) => Body::from_stream(body.into_stream().inspect_err(|error| {
@@ -78,25 +88,83 @@ pub async fn sync(
 ///
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3events)
 ///
-/// Deprecated. With a `room_id` it is [`peek_events`], which is what clients still use it for; the stream of all rooms is
-/// [`sync`]'s.
+/// Deprecated. With a `room_id` it is [`peek_events`], which is what clients still use it for, and all that guests may;
+/// without, the events of all rooms.
 ///
 /// # Errors
-/// As [`peek_events`]; `M_MISSING_PARAM` without a `room_id`.
+/// `M_INVALID_PARAM` for a bad token; as [`peek_events`]; `M_UNKNOWN_TOKEN` as soon as the session ends.
 pub async fn get_events(
     peeking: State<Peeking>,
-    session: Session,
-    RawQuery(query): RawQuery,
+    State(stream): State<EventStream>,
+    State(users): State<Users>,
+    Session(session): Session,
     request: http::Request<Body>,
 ) -> Result<JsonBytes, Error> {
-    let query = query.unwrap_or_default();
-    if !query.split('&').any(|pair| pair.starts_with("room_id=")) {
-        let message = "`room_id` is missing: for the events of all rooms use /sync.";
-        return Err(StandardError::missing_param(message).into());
+    let uri = request.uri().clone();
+    let query = uri.query().unwrap_or_default();
+    let peeks = query.split('&').any(|pair| pair.starts_with("room_id="));
+    if session.guest && !peeks {
+        let message = "Guests can follow single rooms only.";
+        return Err(StandardError::new(Errcode::GuestAccessForbidden, message).into());
     }
-    let request = MatrixRequest::from_request(request, &()).await?;
-    peek_events(peeking, session, request).await
+    let waiting = async {
+        if !peeks {
+            return stream.next(session.clone(), &uri).await;
+        }
+        let request = MatrixRequest::from_request(request, &()).await?;
+        peek_events(peeking, Session(session.clone()), request).await
+    };
+    while_logged_in(&users, &session, waiting).await
 }
+
+/// What comes of `waiting`, unless the session ends first.
+async fn while_logged_in<T>(
+    users: &Users,
+    session: &users::Session,
+    waiting: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        result = waiting => result,
+        why = users.ended(session) => Err(why.into()),
+    }
+}
+
+/// `GET /_matrix/client/v3/initialSync`
+///
+/// [spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3initialsync)
+///
+/// Deprecated. Written and sent room by room, like a first `/sync`.
+///
+/// # Errors
+/// `M_INVALID_PARAM` for a `limit` that is no number.
+pub async fn initial_sync(
+    State(snapshots): State<Snapshots>,
+    State(engine): State<Engine>,
+    Session(session): Session,
+    uri: Uri,
+) -> Result<Response, Error> {
+    #[derive(Deserialize)]
+    struct Archived {
+        #[serde(default)]
+        archived: bool,
+    }
+    let Query(Archived { archived }) = Query::try_from_uri(&uri)
+        .map_err(|_| StandardError::invalid_param("`archived` must be true or false."))?;
+    let reader = snapshots.reader(session, snapshot::limit(&uri)?).await?;
+    // Taken before anything is read: what comes meanwhile is told by the first `/events`.
+    let upto = snapshots.rooms.store().visible();
+    let presence = engine.presence_around(reader.session.user).await?;
+    let rooms = InitialSync::begin(snapshots, reader, (upto, archived), &presence);
+    let body = Body::from_stream(rooms.await?.into_stream().inspect_err(|error| {
+        tracing::error!(%error, "an initialSync breaks off");
+    }));
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(header::CONTENT_TYPE, json)], body).into_response())
+}
+
+/// The path of [`initial_sync`], for which ruma has no type.
+pub const INITIAL_SYNC_PATH: &str = "/_matrix/client/v3/initialSync";
 
 /// `GET /_matrix/client/v3/events/{eventId}`
 ///

@@ -22,5 +22,6 @@ pub(crate) fn routes(router: Router<Services>) -> Router<Services> {
         .route(summaries::OLD_PATH, get(summaries::get_room_summary))
         .endpoint::<get_current_state::v3::Request, _>(getting_events::room_initial_sync)
         .endpoint::<listen_to_new_events::v3::Request, _>(syncing::get_events)
+        .route(syncing::INITIAL_SYNC_PATH, get(syncing::initial_sync))
         .route(syncing::ONE_EVENT_PATH, get(syncing::get_one_event))
 }

@@ -9,6 +9,7 @@ mod authentication;
 mod capabilities;
 mod events;
 mod filtering;
+mod guests;
 mod modules;
 mod rooms;
 mod server_discovery;

@@ -13,6 +13,7 @@ mod basics;
 mod concurrency;
 mod filters;
 mod membership;
+mod old;
 mod property;
 mod state;
 mod unread;
