@@ -6,11 +6,12 @@ use toml::{Table, Value};
 
 use crate::Config;
 
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 5] = [
     include_str!("options.rs"),
     include_str!("limits.rs"),
     include_str!("media.rs"),
     include_str!("calls.rs"),
+    include_str!("push.rs"),
 ];
 
 /// A field of an options struct: its name, its type, its doc comment.

@@ -8,6 +8,7 @@ mod limits;
 mod load;
 mod media;
 mod options;
+mod push;
 mod secret;
 mod values;
 
@@ -24,6 +25,7 @@ pub use options::{
     Config, Jwt, Log, LogFormat, Passwords, Presence, Registration, RegistrationMode, Rooms,
     Sessions, Storage, WellKnown,
 };
+pub use push::Push;
 pub use secret::Secret;
 pub use values::{Durability, JwtAlgorithm, Listen, Network};
 

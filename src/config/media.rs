@@ -141,7 +141,8 @@ impl Default for Previews {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Outbound {
-    /// Private networks that URLs given by clients may lead to all the same, such as "10.1.0.0/16" for an intranet.
+    /// Private networks that URLs given by clients may lead to all the same, such as "10.1.0.0/16" for an intranet. Push
+    /// gateways there may speak HTTP, where they are named by their address.
     pub allowed_networks: Vec<Network>,
     /// How long it may take to connect, in milliseconds.
     pub connect_timeout_ms: u64,

@@ -6,7 +6,7 @@ use ruma::{OwnedServerName, RoomVersionId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Calls, Durability, JwtAlgorithm, Limits, Listen, Media, Network, Outbound, Previews,
+    Calls, Durability, JwtAlgorithm, Limits, Listen, Media, Network, Outbound, Previews, Push,
     RateLimits, Secret, Thumbnails,
 };
 
@@ -48,6 +48,8 @@ pub struct Config {
     pub previews: Previews,
     /// Voice and video.
     pub calls: Calls,
+    /// Push notifications.
+    pub push: Push,
     /// Requests to URLs that clients name: pages to preview, push gateways.
     pub outbound: Outbound,
     /// What `/.well-known/matrix/…` says besides the base URL.
@@ -83,6 +85,7 @@ impl Default for Config {
             thumbnails: Thumbnails::default(),
             previews: Previews::default(),
             calls: Calls::default(),
+            push: Push::default(),
             outbound: Outbound::default(),
             well_known: WellKnown::default(),
             rate_limits: RateLimits::default(),

@@ -11,6 +11,7 @@ use host::{Host, Shutdown};
 use http_layer::{Frame, RateLimits, frame};
 use media::Media;
 use outbound::Outbound;
+use push::{BadgeFuture, Badges, HttpGateway, Push};
 use room_versions::Signer;
 use rooms::{
     Delayed, DelayedOptions, Identity, MemberProfile, Profiles, RoomOptions, Rooms, Typing, Watch,
@@ -74,11 +75,21 @@ pub fn assemble(
     let (room_follower, user_follower) = sync.followers();
     let watch = Watch::default();
     let search = Search::new(rooms.clone());
+    let outbound = Outbound::new(&config);
+    let push = Push::new(
+        rooms.clone(),
+        users.clone(),
+        host.clone(),
+        config.push.clone(),
+        Arc::new(UnreadEverywhere(sync.clone())),
+        Arc::new(HttpGateway::new(outbound.clone(), &config.push)),
+    );
     rooms.follow(vec![
         room_follower,
         typing.follower(),
         Arc::new(watch.clone()),
         Arc::new(search.clone()),
+        Arc::new(push.clone()),
     ]);
     let delayed = Delayed::new(rooms.clone(), host.clone(), delayed_options(&config));
     if delayed.is_enabled() {
@@ -88,8 +99,11 @@ pub fn assemble(
     let sweeps = crate::sweeps::run(users.clone(), rooms.clone(), shutdown.clone());
     host.spawn("sweeps", sweeps);
     users.follow(user_follower);
+    users.follow(Arc::new(push.clone()));
+    if config.push.enabled {
+        host.spawn("push", push.run(shutdown.clone()));
+    }
     encryption.follow(sync.encryption_follower());
-    let outbound = Outbound::new(&config);
     let media = Media::open(
         &config.data_dir.join("media"),
         &config,
@@ -169,6 +183,7 @@ impl DeviceKeeper for DeviceKeys {
                     UserNews::DeviceChanged { device_id } => renamed.push(device_id.as_str()),
                     UserNews::AccountData { .. }
                     | UserNews::PushRules
+                    | UserNews::Pushers
                     | UserNews::LoggedOut { .. }
                     | UserNews::Profile => {}
                 }
@@ -178,6 +193,23 @@ impl DeviceKeeper for DeviceKeys {
                 .devices_change(batch, user, &removed, &renamed)
                 .await?;
             Ok(Box::new(held) as Box<dyn Any + Send>)
+        })
+    }
+}
+
+/// The number on the icons of applications.
+struct UnreadEverywhere(Engine);
+
+impl Badges for UnreadEverywhere {
+    fn unread<'a>(&'a self, user: UserNid, user_id: &'a UserId) -> BadgeFuture<'a> {
+        Box::pin(async move {
+            match self.0.unread_everywhere(user, user_id).await {
+                Ok(unread) => Some(unread),
+                Err(error) => {
+                    tracing::warn!(user.id = %user_id, %error, "what is unread cannot be counted");
+                    None
+                }
+            }
         })
     }
 }

@@ -100,7 +100,7 @@ tables! {
     // ---- meta -------------------------------------------------------------------------------------------
     /// Facts about the store itself, by name: `schema`, `instance`, `clock`. Written and read by the store.
     Meta in Meta 1: String => Raw;
-    /// Followers of the log by name, such as `search` → how far they have come. Written with what they make of it.
+    /// Followers of the log by name (`search`, `push`) → how far they have come. Written with what they make of it.
     Cursors in Meta 2: String => Pos;
     /// What administrators did, in order, as JSON. Written and read by `administration`.
     AuditLog in Meta 3: Pos => Raw;
@@ -263,6 +263,9 @@ tables! {
     /// Messages sent to a device that it has not acknowledged: the event, JSON as sync tells it. Written by
     /// `encryption`, read and deleted by sync.
     Inbox in Feeds 22: (UserNid, String, Pos) => Raw;
+    /// What waits to be pushed: user, app id and push key of the pusher, position of the event → which event it is, since
+    /// when it waits and how to present it, as JSON. Written and deleted by `push`; deleted with `Pushers`.
+    PushQueue in Feeds 40: (UserNid, String, String, Pos) => Raw;
 }
 
 /// Bytes as they are: JSON that is passed on, or a row of a module that reads it itself.

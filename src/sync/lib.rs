@@ -14,6 +14,7 @@ use thiserror::Error;
 use users::{UserFollower, Users};
 
 mod answer;
+mod badge;
 mod body;
 mod delta;
 mod device_lists;

@@ -267,7 +267,10 @@ impl UserFollower for Sessions {
                     false
                 });
             }
-            UserNews::DeviceChanged { .. } | UserNews::Profile | UserNews::Deactivated => {}
+            UserNews::Pushers
+            | UserNews::DeviceChanged { .. }
+            | UserNews::Profile
+            | UserNews::Deactivated => {}
         }
     }
 }

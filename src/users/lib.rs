@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use config::{Config, RegistrationMode};
+use config::{Config, Network, RegistrationMode};
 use host::Host;
 use parking_lot::{Mutex, RwLock};
 use ruma::{
@@ -61,7 +61,7 @@ pub use news::{DeviceKeeper, KeeperFuture, UserFollower, UserNews};
 pub use openid::OpenIdToken;
 pub use profiles::Profile;
 pub use push_rules::{RulePlace, rules_json};
-pub use pushers::{Pusher, PusherKey};
+pub use pushers::{KeptPusher, Pusher, PusherKey};
 pub use registration::{Registration, RegistrationToken, TokenToCreate};
 pub use room_upgrade::RoomName;
 pub use sessions::{IssuedSession, NewSession, Session};
@@ -109,6 +109,8 @@ struct Options {
     server_name: OwnedServerName,
     registration: config::Registration,
     sessions: config::Sessions,
+    /// Where push gateways may speak HTTP.
+    allowed_networks: Vec<Network>,
 }
 
 impl Users {
@@ -124,6 +126,7 @@ impl Users {
             server_name: config.server_name.clone(),
             registration: config.registration.clone(),
             sessions: config.sessions.clone(),
+            allowed_networks: config.outbound.allowed_networks.clone(),
         };
         Ok(Self(Arc::new(Inner {
             store,

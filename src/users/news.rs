@@ -41,6 +41,8 @@ pub enum UserNews {
     },
     /// Push rules; [`UserNews::AccountData`] is told as well.
     PushRules,
+    /// Pushers were set or removed, other than with their device.
+    Pushers,
     /// The tokens of a device no longer hold: it was logged in anew, or a stolen refresh token showed up.
     LoggedOut {
         /// The device, which stays.
@@ -75,9 +77,11 @@ impl UserNews {
     fn is_of_devices(&self) -> bool {
         match self {
             Self::DeviceRemoved { .. } | Self::DeviceChanged { .. } | Self::Deactivated => true,
-            Self::AccountData { .. } | Self::PushRules | Self::LoggedOut { .. } | Self::Profile => {
-                false
-            }
+            Self::AccountData { .. }
+            | Self::PushRules
+            | Self::Pushers
+            | Self::LoggedOut { .. }
+            | Self::Profile => false,
         }
     }
 }
@@ -140,11 +144,16 @@ impl Users {
         if aftermath.news.contains(&UserNews::Profile) {
             self.0.directory.changed(user);
         }
-        let followers: Vec<Arc<dyn UserFollower>> = self.0.followers.read().clone();
         for news in &aftermath.news {
-            for follower in &followers {
-                follower.user_changed(user, pos, news);
-            }
+            self.tell(user, pos, news);
+        }
+    }
+
+    /// Tells the followers. On the committer's thread.
+    pub(crate) fn tell(&self, user: UserNid, pos: Pos, news: &UserNews) {
+        let followers: Vec<Arc<dyn UserFollower>> = self.0.followers.read().clone();
+        for follower in &followers {
+            follower.user_changed(user, pos, news);
         }
     }
 }

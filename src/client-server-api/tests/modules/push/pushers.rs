@@ -79,6 +79,34 @@ async fn a_pusher_ends_with_its_session() {
 }
 
 #[tokio::test]
+async fn gateways_in_allowed_networks_may_speak_http() {
+    let server = TestServer::with(|config| {
+        let allowed = ["10.1.0.0/16", "::1"].map(|network| network.parse().unwrap());
+        config.outbound.allowed_networks = allowed.to_vec();
+    })
+    .await;
+    let alice = server.register("alice").await;
+    for (host, taken) in [
+        ("10.1.2.3", true),
+        ("10.1.2.3:5000", true),
+        ("[::1]", true),
+        ("[::1]:5000", true),
+        ("10.2.0.1", false),
+        ("push.intranet", false),
+        ("10.1.2.3@10.2.0.1", false),
+    ] {
+        let mut pusher = pusher(host);
+        pusher["data"]["url"] = json!(format!("http://{host}/_matrix/push/v1/notify"));
+        let reply = alice.post(SET, pusher).await;
+        if taken {
+            reply.ok();
+        } else {
+            reply.is(400, "M_INVALID_PARAM");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_pusher_is_refused() {
     let server = TestServer::new().await;
     let alice = server.register("alice").await;
@@ -111,6 +139,19 @@ async fn what_is_no_pusher_is_refused() {
             "data",
             json!({ "url": "ftp://push.example.org/_matrix/push/v1/notify" }),
         ),
+        with(
+            "data",
+            json!({ "url": "http://push.example.org/_matrix/push/v1/notify" }),
+        ),
+        with(
+            "data",
+            json!({ "url": "http://127.0.0.1:5000/_matrix/push/v1/notify" }),
+        ),
+        with(
+            "data",
+            json!({ "url": "https://me:secret@push.example.org/_matrix/push/v1/notify" }),
+        ),
+        with("data", json!({ "url": "https:///_matrix/push/v1/notify" })),
     ] {
         alice.post(SET, wrong).await.is(400, "M_INVALID_PARAM");
     }
