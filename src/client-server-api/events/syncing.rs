@@ -124,9 +124,10 @@ async fn while_logged_in<T>(
     waiting: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     tokio::select! {
+        // That a device is gone is news to its user, too: who has lost it must not be told of it by an answer.
         biased;
-        result = waiting => result,
         why = users.ended(session) => Err(why.into()),
+        result = waiting => result,
     }
 }
 
