@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Request};
 
-use crate::{encode, fresh, room_path};
+use crate::{asked, encode, fresh, openapi, room_path};
 
 /// The password of every account the tests register, unless they choose another.
 const PASSWORD: &str = "correct horse battery staple";
@@ -114,6 +114,9 @@ impl Client {
 
     /// The request as it is, for tests in which the server may go away.
     /// A path that starts with a version (`/v3/…`) stands below `/_matrix/client`.
+    ///
+    /// Fails the test if the answer is not as the OpenAPI definitions have it.
+    #[track_caller]
     pub fn try_send(
         &self,
         method: &str,
@@ -122,11 +125,12 @@ impl Client {
         body: Option<&[u8]>,
     ) -> Result<Response, String> {
         let versioned = ["/v1/", "/v3/", "/r0/", "/unstable/"];
-        let full = if versioned.iter().any(|version| path.starts_with(version)) {
-            format!("{}/_matrix/client{path}", self.url)
+        let path = if versioned.iter().any(|version| path.starts_with(version)) {
+            format!("/_matrix/client{path}")
         } else {
-            format!("{}{path}", self.url)
+            path.to_owned()
         };
+        let full = format!("{}{path}", self.url);
         let mut request = Request::builder().method(method).uri(&full);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -149,12 +153,17 @@ impl Client {
             .limit(256 * 1024 * 1024)
             .read_to_vec()
             .map_err(|error| error.to_string())?;
-        Ok(Response {
+        let response = Response {
             status: answer.status().as_u16(),
             headers: answer.headers().clone(),
             body,
             request: format!("{method} {path}"),
-        })
+        };
+        asked::note("ring-3", method, &path, response.status);
+        if let Some(objection) = openapi::objection(method, &path, &response) {
+            panic!("{objection}");
+        }
+        Ok(response)
     }
 
     /// The client library wants to be asked twice before it sends a body with `GET` or `DELETE`.

@@ -4,8 +4,11 @@
 //! server that has open registration and no rate limits; the tests that start, stop or configure a server of their
 //! own need the binary: `MYELIN_BIN`, or else the one Cargo builds.
 
+#[path = "../../src/test-support/asked.rs"]
+mod asked;
 mod client;
 mod feed;
+mod openapi;
 mod server;
 mod values;
 

@@ -151,6 +151,11 @@ impl Server {
         )
     }
 
+    /// The binary under test, built if it has to be.
+    pub fn binary() -> PathBuf {
+        binary()
+    }
+
     /// Runs `myelin` with these arguments and environment; gives success, standard output and standard error.
     pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> (bool, String, String) {
         let dir = tempfile::tempdir().expect("a temporary directory");

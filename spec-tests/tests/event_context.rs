@@ -101,3 +101,22 @@ fn unknown_events_and_strangers() {
     let answer = alice.get(&format!("{}?limit=many", path(&event)));
     answer.fails_with_one_of(400, &["M_INVALID_PARAM", "M_BAD_JSON"]);
 }
+
+#[test]
+fn an_event_is_found_by_its_time() {
+    let alice = user("alice");
+    let room = alice.public_room();
+    let event = alice.say(&room, "x");
+    let sent = alice.get_event(&room, &event).ok()["origin_server_ts"].clone();
+    let at = |ts: &serde_json::Value, dir: &str| {
+        let path = room_path(&room, &format!("timestamp_to_event?ts={ts}&dir={dir}"));
+        alice.get(&path.replace("/v3/", "/v1/"))
+    };
+    assert_eq!(
+        at(&json!(4_000_000_000_000_u64), "b").ok()["event_id"],
+        event
+    );
+    let found = at(&sent, "f").ok();
+    assert_eq!(found["origin_server_ts"], sent);
+    at(&json!(0), "b").fails(404, "M_NOT_FOUND");
+}

@@ -65,3 +65,14 @@ fn well_known_files_are_json_or_absent() {
         }
     }
 }
+
+#[test]
+fn well_known_support_names_the_contacts() {
+    let server = Server::with(&[
+        ("well_known.support_email", "\"help@example.org\""),
+        ("well_known.support_page", "\"https://example.org/help\""),
+    ]);
+    let answer = server.client().get("/.well-known/matrix/support").ok();
+    assert_eq!(answer["support_page"], "https://example.org/help");
+    assert_eq!(answer["contacts"][0]["email_address"], "help@example.org");
+}

@@ -1,7 +1,7 @@
 //! Modules of one or two endpoints: third-party networks, voice over IP, OpenID, mutual rooms.
 
 use serde_json::json;
-use spec_tests::{encode, user};
+use spec_tests::{encode, room_path, user};
 
 #[test]
 fn there_are_no_third_party_networks() {
@@ -10,6 +10,27 @@ fn there_are_no_third_party_networks() {
     alice
         .get("/v3/thirdparty/protocol/nonsense")
         .fails(404, "M_NOT_FOUND");
+    for rest in [
+        "location?alias=%23a:b",
+        "location/nonsense?channel=x",
+        "user?userid=@a:b",
+        "user/nonsense?name=x",
+    ] {
+        let answer = alice.get(&format!("/v3/thirdparty/{rest}")).ok();
+        assert_eq!(answer, json!([]), "{rest}");
+    }
+}
+
+#[test]
+fn nobody_is_invited_by_email() {
+    let alice = user("alice");
+    let invite = json!({
+        "id_server": "example.org", "id_access_token": "t",
+        "medium": "email", "address": "bob@example.org",
+    });
+    alice
+        .post(&room_path(&alice.public_room(), "invite"), invite)
+        .fails(403, "M_THREEPID_DENIED");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use http::{Method, Request, header};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::Reply;
+use crate::{Reply, asked};
 
 /// A client, logged in or not; cheap to clone. Requests go straight into the router.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Reply {
-        let mut request = Request::builder().method(method).uri(path);
+        let mut request = Request::builder().method(&method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -84,14 +84,10 @@ impl Client {
         let request = request
             .body(body.into())
             .expect("the test's path is a path");
-        Reply::read(
-            self.router
-                .clone()
-                .oneshot(request)
-                .await
-                .expect("a router never fails"),
-        )
-        .await
+        let response = self.router.clone().oneshot(request).await;
+        let response = response.expect("a router never fails");
+        asked::note("ring-2", method.as_str(), path, response.status().as_u16());
+        Reply::read(response).await
     }
 
     pub(crate) async fn register(&self, localpart: &str) -> Self {

@@ -19,6 +19,7 @@ use client_server_api::Services;
 use config::{Config, RegistrationMode};
 use host::{Host, ManualClock, Shutdown, ShutdownTrigger};
 use room_versions::Signer;
+use ruma::ServerName;
 use store::{MemoryDisk, Store, StoreOptions};
 use tempfile::TempDir;
 
@@ -27,6 +28,15 @@ pub use reply::Reply;
 
 /// The instant at which the clock of every test stands at first: a Friday in 2026, in ms.
 pub const START_MS: u64 = 1_770_000_000_000;
+
+/// What every server of a test signs with.
+///
+/// # Panics
+/// Never: the seed is a key.
+pub fn signer(server_name: &ServerName) -> Signer {
+    Signer::from_seed(server_name.to_owned(), &[7; 32], "test".to_owned())
+        .expect("the seed is a key")
+}
 
 /// A server without sockets.
 pub struct TestServer {
@@ -91,8 +101,7 @@ impl TestServer {
         let host = Host::manual(&clock, seed);
         let store = Store::open_memory_disk(&disk, &StoreOptions::default(), host.clone())
             .expect("a store in memory opens");
-        let signer = Signer::from_seed(config.server_name.clone(), &[7; 32], "test".to_owned())
-            .expect("the seed is a key");
+        let signer = signer(&config.server_name);
         let (shutdown, waiting) = Shutdown::new();
         let services = myelin::assemble(config.clone(), host, store, signer, waiting)
             .expect("the options of the test can be used");
