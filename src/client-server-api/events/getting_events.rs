@@ -289,5 +289,11 @@ fn profile(event: &Arc<Event>) -> Value {
     let content: Content<'_> = serde_json::from_str(event.content()).unwrap_or_default();
     let text =
         |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-    json!({ "display_name": text(content.displayname), "avatar_url": text(content.avatar_url) })
+    [
+        ("display_name", text(content.displayname)),
+        ("avatar_url", text(content.avatar_url)),
+    ]
+    .into_iter()
+    .filter_map(|(name, text)| Some((name, text?)))
+    .collect()
 }

@@ -643,7 +643,7 @@ async fn joined_members_come_with_their_profiles() {
     assert_eq!(answer["joined"].as_object().unwrap().len(), 2);
     assert_eq!(
         answer["joined"][&bob.user_id],
-        json!({ "display_name": "Bob", "avatar_url": null })
+        json!({ "display_name": "Bob" })
     );
     act(&bob, &room, "leave", json!({})).await;
     let answer = read::<joined_members::v3::Response>(&alice, &path(&room, "joined_members")).await;
