@@ -49,6 +49,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode, String> {
         ));
     }
     settings.extend(browser::program().map(|program| (browser::VARIABLE, program)));
+    // What earlier runs noted of endpoints proves nothing of this one (`tests/endpoints.rs`).
+    let _ = std::fs::remove_dir_all(target().join("debug/endpoints-asked"));
     let mut tests = cargo::command(&settings);
     tests
         .args(["test", "--workspace", "--locked", "--no-fail-fast"])
