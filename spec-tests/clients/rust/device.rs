@@ -8,7 +8,7 @@ use matrix_sdk::{
     deserialized_responses::{TimelineEvent, TimelineEventKind},
     event_cache::RoomEventCache,
     ruma::{
-        OwnedEventId, RoomId,
+        DeviceId, OwnedEventId, RoomId, UserId,
         events::{
             AnySyncMessageLikeEvent, AnySyncTimelineEvent,
             room::message::{Relation, RoomMessageEventContent},
@@ -56,6 +56,14 @@ impl Device {
             .await;
         let syncing = tokio::spawn(sync(client.clone()));
         Ok(Self { client, syncing })
+    }
+
+    pub fn own_user_id(&self) -> Result<&UserId> {
+        Ok(self.user_id().ok_or("nobody is logged in")?)
+    }
+
+    pub fn own_device_id(&self) -> Result<&DeviceId> {
+        Ok(self.device_id().ok_or("nobody is logged in")?)
     }
 
     /// Waits until the device has heard of a room.

@@ -124,7 +124,7 @@ async fn is_complete(client: &Device) -> Result {
 }
 
 async fn direct_room(alice: &Device, bob: &Device) -> Result<OwnedRoomId> {
-    let bobs_id = bob.user_id().ok_or("nobody is logged in")?;
+    let bobs_id = bob.own_user_id()?;
     let room = alice.create_dm(bobs_id).await?;
     check(
         room.latest_encryption_state().await?.is_encrypted(),
@@ -137,7 +137,7 @@ async fn direct_room(alice: &Device, bob: &Device) -> Result<OwnedRoomId> {
 
 /// Two users compare emoji, in their room.
 async fn verify_each_other(alice: &Device, bob: &Device) -> Result {
-    let bobs_id = bob.user_id().ok_or("nobody is logged in")?;
+    let bobs_id = bob.own_user_id()?;
     let identity = alice.encryption().request_user_identity(bobs_id).await?;
     let identity = identity.ok_or("bob has no identity")?;
     check(!identity.is_verified(), "bob is trusted from the start")?;
@@ -149,7 +149,7 @@ async fn verify_each_other(alice: &Device, bob: &Device) -> Result {
 
 /// Two devices of one user compare emoji; the old one hands its secrets over.
 async fn let_in_by_emoji(old: &Device, fresh: &Device) -> Result {
-    let user_id = fresh.user_id().ok_or("nobody is logged in")?;
+    let user_id = fresh.own_user_id()?;
     knows(old, fresh, true).await?;
     let identity = fresh.encryption().get_user_identity(user_id).await?;
     let identity = identity.ok_or("the user has no identity")?;
@@ -160,7 +160,7 @@ async fn let_in_by_emoji(old: &Device, fresh: &Device) -> Result {
 
 /// Waits until a device finds another's user verified.
 async fn trusts(client: &Device, other: &Device) -> Result {
-    let user_id = other.user_id().ok_or("nobody is logged in")?;
+    let user_id = other.own_user_id()?;
     until_true("the trust", async || {
         let identity = client.encryption().get_user_identity(user_id).await?;
         Ok(identity.is_some_and(|identity| identity.is_verified()))
@@ -170,8 +170,8 @@ async fn trusts(client: &Device, other: &Device) -> Result {
 
 /// Waits until a client has heard of another device, or of its end.
 async fn knows(client: &Device, other: &Device, there: bool) -> Result {
-    let user_id = other.user_id().ok_or("nobody is logged in")?;
-    let device_id = other.device_id().ok_or("nobody is logged in")?;
+    let user_id = other.own_user_id()?;
+    let device_id = other.own_device_id()?;
     until_true("the list of devices", async || {
         let device = client.encryption().get_device(user_id, device_id).await?;
         Ok(device.is_some() == there)
@@ -195,7 +195,7 @@ async fn read_all(client: &Device, room_id: &RoomId) -> Result {
 
 async fn delete(account: &Account, client: &Device, device: &Device) -> Result {
     let mut changes = device.subscribe_to_session_changes();
-    let device_id = [device.device_id().ok_or("nobody is logged in")?.to_owned()];
+    let device_id = [device.own_device_id()?.to_owned()];
     let Err(error) = client.delete_devices(&device_id, None).await else {
         return Err("a device was deleted without the password".into());
     };

@@ -13,7 +13,7 @@ pub async fn compare_emoji(
     request: &VerificationRequest,
     asked: &Device,
 ) -> Result {
-    let asker = asking.user_id().ok_or("nobody is logged in")?;
+    let asker = asking.own_user_id()?;
     let received = until("the request", async || {
         let encryption = asked.encryption();
         Ok(encryption
