@@ -33,8 +33,8 @@ type Memory = Vec<Block>;
 pub(crate) struct Passwords {
     host: Host,
     params: Params,
-    /// The hash of nothing that anybody knows: whoever has no password is checked against it, so that a guess
-    /// takes equally long whether the user exists or not.
+    /// The hash of nothing that anybody knows: random bytes, which no work went into. Whoever has no password is checked
+    /// against it, so that a guess takes equally long whether the user exists or not.
     dummy: Arc<str>,
     workers: Arc<Semaphore>,
     /// One for each worker that ever worked.
@@ -54,14 +54,12 @@ impl Passwords {
             None,
         )
         .map_err(cost)?;
-        let dummy = hash(
-            &params,
-            &host.random_bytes::<32>(),
-            &host.random_bytes::<SALT_BYTES>(),
-            // Given back at once: a server at rest has no use for it.
-            &mut Memory::new(),
-        )
-        .map_err(|error| OptionsError::Passwords(error.to_string()))?;
+        let (salt, nothing) = (
+            host.random_bytes::<SALT_BYTES>(),
+            host.random_bytes::<HASH_BYTES>(),
+        );
+        let dummy = kept(&params, &salt, &nothing)
+            .map_err(|error| OptionsError::Passwords(error.to_string()))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if options.workers == 0 {
             (cores / 2).max(1)
@@ -147,12 +145,17 @@ fn hash(
 ) -> password_hash::Result<String> {
     let mut output = [0; HASH_BYTES];
     compute(params, password, salt, &mut output, memory)?;
+    kept(params, salt, &output)
+}
+
+/// The PHC string of a hash.
+fn kept(params: &Params, salt: &[u8], output: &[u8]) -> password_hash::Result<String> {
     let kept = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
         params: ParamsString::try_from(params)?,
         salt: Some(Salt::new(salt)?),
-        hash: Some(Output::new(&output)?),
+        hash: Some(Output::new(output)?),
     };
     Ok(kept.to_string())
 }
