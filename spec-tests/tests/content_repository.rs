@@ -6,6 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use serde_json::{Value, json};
 use spec_tests::{Client, Response, Server, User, anonymous, encode, user};
 
+mod s3;
+
 const UPLOAD: &str = "/_matrix/media/v3/upload";
 
 /// 20 × 20 pixels, the first of them transparent.
