@@ -13,6 +13,7 @@
 //! federation: a server alone with its rooms has one writer per room, so that two states never meet. [`Pdu`] implements
 //! `ruma_state_res::Event` already, which is all that `ruma_state_res::resolve` asks of an event.
 
+mod audit;
 mod auth;
 mod canonical;
 pub mod client_event;
@@ -25,6 +26,7 @@ mod pdu;
 mod redact;
 mod rules;
 
+pub use audit::{Audit, PublicKey, SignatureState};
 pub use auth::AuthError;
 pub use compose::{
     BuildError, Composed, Draft, MAX_AUTH_EVENTS, MAX_ID_BYTES, MAX_PDU_BYTES, MAX_PREV_EVENTS,

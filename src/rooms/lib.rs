@@ -53,6 +53,14 @@ mod watch;
 
 pub use aggregations::{Bundles, Reader};
 pub use creation::{Creation, InitialState, Preset};
+/// What follows from an event alone, for who compares it with what is kept.
+pub mod derived {
+    pub use crate::{
+        notify::{Class, classify},
+        relations::Kind,
+    };
+}
+
 pub use delayed::{Delayed, DelayedAction, DelayedError, DelayedEvent, DelayedOptions, ToDelay};
 pub use directory::{DirectoryPage, DirectoryQuery};
 pub use error::RoomError;

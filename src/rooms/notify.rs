@@ -10,15 +10,15 @@ use crate::relations::{Kind, Relation};
 
 /// What the predefined rules say of an event, for every member but its sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Class {
+pub struct Class {
     /// It adds to `notification_count`.
-    pub(crate) notifies: bool,
+    pub notifies: bool,
     /// It adds to everybody's `highlight_count`: an allowed `@room`, or a tombstone.
-    pub(crate) highlights_all: bool,
+    pub highlights_all: bool,
     /// It adds to these users' `highlight_count`, and to their `notification_count` whether or not it notifies the others.
-    pub(crate) mentions: Vec<OwnedUserId>,
+    pub mentions: Vec<OwnedUserId>,
     /// It relates to another event.
-    pub(crate) relation: Option<Relation>,
+    pub relation: Option<Relation>,
 }
 
 /// How many users one event can mention; beyond that the rest is not highlighted. Synapse has no bound; ten lines of
@@ -27,7 +27,7 @@ const MAX_MENTIONS: usize = 100;
 
 impl Class {
     /// It is in a thread.
-    pub(crate) fn is_threaded(&self) -> bool {
+    pub fn is_threaded(&self) -> bool {
         self.relation
             .as_ref()
             .is_some_and(|relation| relation.kind() == Kind::Thread)
@@ -53,7 +53,7 @@ struct Mentions {
 }
 
 /// Classifies an event. `may_notify_room` tells whether the sender's power level reaches `notifications.room`.
-pub(crate) fn classify(
+pub fn classify(
     event_type: &str,
     is_state: bool,
     content: &str,

@@ -31,7 +31,7 @@ pub struct Relation {
 
 /// Kinds of relation, as `Relations` tells them apart. The first three are told with the event related to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// `m.replace`
     Replace = 1,
     /// `m.reference`
@@ -124,7 +124,8 @@ impl Relation {
         Self::parse(content.relates_to)
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    /// Which of them it is.
+    pub fn kind(&self) -> Kind {
         match &*self.rel_type {
             "m.replace" => Kind::Replace,
             "m.reference" => Kind::Reference,

@@ -40,6 +40,13 @@ impl Cell {
         encoder.into()
     }
 
+    fn of_bytes(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            stamps: Vec::new(),
+        }
+    }
+
     fn stamp(&mut self, first: Pos) {
         for (offset, index) in self.stamps.drain(..) {
             let pos = Pos(first.0 + i64::from(index));
@@ -80,6 +87,23 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
+    /// A row as it is.
+    pub(crate) fn put_bytes(family: Family, key: &[u8], value: &[u8]) -> Self {
+        Self::Put {
+            family,
+            key: Cell::of_bytes(key),
+            value: Cell::of_bytes(value),
+        }
+    }
+
+    /// Without a row, as its key is.
+    pub(crate) fn delete_bytes(family: Family, key: &[u8]) -> Self {
+        Self::Delete {
+            family,
+            key: Cell::of_bytes(key),
+        }
+    }
+
     /// Writes the real positions, counted from `first`, in the places left for them.
     pub(crate) fn stamp(&mut self, first: Pos) {
         match self {
@@ -148,6 +172,17 @@ impl Batch {
             from,
             to,
         });
+    }
+
+    /// Writes a row as its bytes are; [`crate::sweep`] makes them.
+    pub fn put_bytes(&mut self, family: Family, key: &[u8], value: &[u8]) {
+        self.operations
+            .push(Operation::put_bytes(family, key, value));
+    }
+
+    /// Removes a row by the bytes of its key, which need not decode.
+    pub fn delete_bytes(&mut self, family: Family, key: &[u8]) {
+        self.operations.push(Operation::delete_bytes(family, key));
     }
 
     /// The batch is refused ([`StoreError::Guard`](crate::StoreError::Guard)) if the row exists. Guards see all

@@ -1,5 +1,7 @@
 //! The seam below the tables: ordered bytes in families. RocksDB in earnest, plain maps in memory for tests.
 
+use std::path::Path;
+
 use thiserror::Error;
 
 use crate::{Scan, batch::Operation, tables::Family};
@@ -14,6 +16,8 @@ pub(crate) enum Tier {
     Memory,
     /// Wherever it is.
     Disk,
+    /// Wherever it is, leaving the cache to those who will need it again: for who reads everything once.
+    Sweep,
 }
 
 /// Why a read gave nothing.
@@ -115,6 +119,15 @@ impl Engine {
         match self {
             Self::Rocks(rocks) => rocks.flush(),
             Self::Memory(memory) => memory.sync(),
+        }
+    }
+
+    /// Makes a database of its own at `path`, which must not exist: everything that was written before the call is in it,
+    /// and of what is written meanwhile a beginning.
+    pub(crate) fn checkpoint(&self, path: &Path) -> Result<(), WriteError> {
+        match self {
+            Self::Rocks(rocks) => rocks.checkpoint(path),
+            Self::Memory(memory) => memory.checkpoint(path),
         }
     }
 

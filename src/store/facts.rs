@@ -30,6 +30,32 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// Reads and checks them, and writes nothing: there are no positions to give out.
+    pub(crate) fn read(engine: &Engine, path: &Path) -> Result<Self, OpenError> {
+        let failed = |reason: String| OpenError::Engine {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let read = |name| {
+            number(engine, name)
+                .map_err(|error| failed(error.to_string()))?
+                .ok_or_else(|| failed(format!("the {name} row is missing")))
+        };
+        let found = read("schema")?;
+        if found != u64::from(SCHEMA) {
+            return Err(OpenError::Schema {
+                found: u32::try_from(found).unwrap_or(u32::MAX),
+                known: SCHEMA,
+            });
+        }
+        let spent = Pos(read("clock")?.cast_signed());
+        Ok(Self {
+            instance: read("instance")?,
+            spent,
+            reserved: spent,
+        })
+    }
+
     /// Reads and checks them, or writes them for the first time; reserves the first positions.
     pub(crate) fn open(engine: &Engine, path: &Path, host: &Host) -> Result<Self, OpenError> {
         let failed = |reason: String| OpenError::Engine {

@@ -1,17 +1,20 @@
 //! The handle that everybody holds: reads, commits, the clock.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use host::Host;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Batch, CorruptRow, Interner, MemoryDisk, Pos, Queued, Scan, Stats, StoreError,
+    Batch, CorruptRow, Interner, MemoryDisk, Pos, Queued, Scan, Stats, StoreError, Sweep,
     batch::Cell,
     codec::{Decode, Decoder},
     committer::Committer,
-    engine::{Engine, ReadError, Tier, memory::Memory, rocks::Rocks},
+    engine::{Engine, ReadError, Tier, WriteError, memory::Memory, rocks::Rocks},
     facts::Facts,
     tables::Table,
 };
@@ -124,7 +127,20 @@ impl Store {
     )]
     pub fn open(options: &StoreOptions, host: Host) -> Result<Self, OpenError> {
         let rocks = Rocks::open(options)?;
-        Self::start(Engine::Rocks(rocks), options, &host)
+        let engine = Arc::new(Engine::Rocks(rocks));
+        let facts = Facts::open(&engine, &options.path, &host)?;
+        Self::start(engine, options, &facts)
+    }
+
+    /// Opens a database, such as a checkpoint, to look at: nothing of it changes and nobody is kept from it, and every
+    /// commit is refused. Blocks.
+    pub fn open_read_only(options: &StoreOptions) -> Result<Self, OpenError> {
+        let rocks = Rocks::open_read_only(options)?;
+        let engine = Arc::new(Engine::Rocks(rocks));
+        let facts = Facts::read(&engine, &options.path)?;
+        let store = Self::start(engine, options, &facts)?;
+        store.0.committer.queue().fail("it was opened to be read");
+        Ok(store)
     }
 
     /// A fresh store in memory, for tests.
@@ -148,18 +164,22 @@ impl Store {
         options: &StoreOptions,
         host: Host,
     ) -> Result<Self, OpenError> {
-        Self::start(Engine::Memory(Memory::open(disk)), options, &host)
+        let engine = Arc::new(Engine::Memory(Memory::open(disk)));
+        let facts = Facts::open(&engine, &options.path, &host)?;
+        Self::start(engine, options, &facts)
     }
 
-    fn start(engine: Engine, options: &StoreOptions, host: &Host) -> Result<Self, OpenError> {
-        let engine = Arc::new(engine);
-        let facts = Facts::open(&engine, &options.path, host)?;
+    fn start(
+        engine: Arc<Engine>,
+        options: &StoreOptions,
+        facts: &Facts,
+    ) -> Result<Self, OpenError> {
         let failed = |reason: String| OpenError::Engine {
             path: options.path.clone(),
             reason,
         };
-        let committer = Committer::start(&engine, options, &facts)
-            .map_err(|error| failed(error.to_string()))?;
+        let committer =
+            Committer::start(&engine, options, facts).map_err(|error| failed(error.to_string()))?;
         let reader = Reader {
             engine,
             pool: Arc::new(Semaphore::new(DISK_READS)),
@@ -217,6 +237,36 @@ impl Store {
     /// committer's thread, with that position; on a closed store it never runs.
     pub fn tick(&self, after: impl FnOnce(Pos) + Send + 'static) -> Pos {
         self.0.committer.queue().tick(Box::new(after))
+    }
+
+    /// Copies the database as it is to `path`, which must not exist and whose parent must: a database of its own that
+    /// [`Store::open`] and [`Store::open_read_only`] open. Returns the position up to which everything is in it; of what
+    /// is committed meanwhile it has a beginning, and of no commit a part.
+    ///
+    /// On one file system files are linked, not copied: it takes the time of a flush, and space only as the two
+    /// diverge. Commits go on: the write buffers are flushed beside them first, so that little is left for the moment
+    /// of the checkpoint. What is acknowledged before the call is in it with every [`Durability`].
+    pub async fn checkpoint(&self, path: &Path) -> Result<Pos, StoreError> {
+        let upto = self.visible();
+        let (engine, path) = (Arc::clone(&self.0.reader.engine), path.to_owned());
+        let task = tokio::task::spawn_blocking(move || engine.checkpoint(&path));
+        match task.await {
+            Ok(Ok(())) => Ok(upto),
+            Ok(Err(WriteError(reason))) => Err(StoreError::Engine(reason)),
+            Err(error) => Err(StoreError::Engine(error.to_string())),
+        }
+    }
+
+    /// The rows as they are, for who reads them all.
+    pub fn sweep(&self) -> Sweep {
+        Sweep::new(Arc::clone(&self.0.reader.engine))
+    }
+
+    /// Gives out no position up to `upto` any more, once what is returned says that it is kept: for a database that was
+    /// brought back from somewhere else, or whose mark was lost.
+    pub fn skip_to(&self, upto: Pos) -> Result<Queued, StoreError> {
+        self.0.committer.queue().skip_to(upto);
+        self.queue(Batch::new())
     }
 
     /// Everything up to here is kept and published.

@@ -27,6 +27,7 @@ mod queue;
 pub mod rows;
 mod scan;
 mod stats;
+pub mod sweep;
 pub mod tables;
 
 pub use batch::Batch;
@@ -37,6 +38,7 @@ pub use interner::Interner;
 pub use queue::Queued;
 pub use scan::Scan;
 pub use stats::Stats;
+pub use sweep::Sweep;
 pub use tables::{Family, Raw, Table};
 
 /// A row that does not decode, and why.

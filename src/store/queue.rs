@@ -99,6 +99,13 @@ impl Queued {
     }
 }
 
+impl Queued {
+    /// Waits on a thread that may block. Never on one that runs tasks.
+    pub fn wait(self) -> Result<Pos, StoreError> {
+        self.done.blocking_recv().unwrap_or(Err(StoreError::Closed))
+    }
+}
+
 impl Future for Queued {
     type Output = Result<Pos, StoreError>;
 
@@ -160,6 +167,12 @@ impl Queue {
         drop(waiting);
         self.work.notify_one();
         Ok(Queued { first, last, done })
+    }
+
+    /// No position up to `upto` will be given out any more.
+    pub(crate) fn skip_to(&self, upto: Pos) {
+        let mut waiting = self.waiting.lock();
+        waiting.last = waiting.last.max(upto);
     }
 
     pub(crate) fn tick(&self, after: After) -> Pos {

@@ -15,6 +15,16 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// Rows of one family from the key `from` (included) to `to` (left out), as bytes with the table's prefix.
+    pub fn bytes(from: Vec<u8>, to: Vec<u8>) -> Self {
+        Self {
+            from,
+            to,
+            reverse: false,
+            limit: usize::MAX,
+        }
+    }
+
     /// Every row whose key begins with `prefix`, a leading part of the table's key.
     pub fn prefix<T: Table>(prefix: &impl Encode) -> Self {
         let from = encoded::<T>(prefix);

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     ops::Bound,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,8 +13,8 @@ use std::{
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{ReadError, Visit, WriteError};
-use crate::{Scan, batch::Operation, tables::Family};
+use super::{ReadError, Visit, WriteError, rocks::Rocks};
+use crate::{Scan, StoreOptions, batch::Operation, tables::Family};
 
 /// What a store in memory keeps, apart from the store: survives [`MemoryDisk::crash`] and can be opened again.
 #[derive(Clone, Default)]
@@ -223,6 +224,29 @@ impl Memory {
         self.count_down(|faults| &mut faults.syncs_until_failure, "sync")?;
         rows.unsynced.clear();
         Ok(())
+    }
+
+    /// Written as a real database, so that it opens like any other.
+    pub(crate) fn checkpoint(&self, path: &Path) -> Result<(), WriteError> {
+        if path.exists() {
+            return Err(WriteError(format!("{} exists already", path.display())));
+        }
+        let families = self
+            .rows()
+            .map_err(|error| WriteError(error.to_string()))?
+            .families
+            .clone();
+        let copy =
+            Rocks::open(&StoreOptions::new(path)).map_err(|error| WriteError(error.to_string()))?;
+        for (family, rows) in Family::ALL.into_iter().zip(families) {
+            let operations: Vec<_> = rows
+                .iter()
+                .map(|(key, value)| Operation::put_bytes(family, key, value))
+                .collect();
+            copy.write(operations.iter(), false)?;
+        }
+        copy.sync()?;
+        copy.flush()
     }
 
     pub(crate) fn gate(&self) {

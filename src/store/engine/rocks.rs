@@ -1,9 +1,11 @@
 //! RocksDB: the only file that names it.
 
+use std::path::Path;
+
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType,
     DBWithThreadMode, ErrorKind, LogLevel, Options, ReadOptions, ReadTier, SingleThreaded,
-    WriteBatch, WriteBufferManager, WriteOptions,
+    WriteBatch, WriteBufferManager, WriteOptions, checkpoint::Checkpoint,
 };
 
 use super::{ReadError, Tier, Visit, WriteError};
@@ -21,6 +23,9 @@ const WRITE_BUFFERS: (usize, usize) = (4 * MIB, 16 * MIB);
 /// The log is cut at this size, which bounds what a start after a crash replays.
 const LOG_BYTES: u64 = 32 << 20;
 
+/// Read at a time by who reads everything: large enough that a disk streams, small beside the cache.
+const SWEEP_BYTES: usize = MIB;
+
 /// Bits for each key in a filter: one look-up in a hundred for a missing key reads a block in vain.
 const FILTER_BITS: f64 = 10.0;
 
@@ -34,21 +39,44 @@ impl Rocks {
     /// Opens or makes the database.
     pub(crate) fn open(options: &StoreOptions) -> Result<Self, OpenError> {
         let path = &options.path;
-        let failed = |reason: String| OpenError::Engine {
-            path: path.clone(),
-            reason,
-        };
-        std::fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
+        std::fs::create_dir_all(path).map_err(|error| failed(path, error.to_string()))?;
+        Self::open_with(options, |general, families| {
+            Database::open_cf_descriptors(general, path, families)
+        })
+    }
+
+    /// Opens a database without changing a byte of it, and without keeping anybody else from it.
+    pub(crate) fn open_read_only(options: &StoreOptions) -> Result<Self, OpenError> {
+        let path = &options.path;
+        // RocksDB would make a folder for its log.
+        if !path.is_dir() {
+            return Err(failed(path, "there is no database".into()));
+        }
+        Self::open_with(options, |general, families| {
+            let mut general = general.clone();
+            general.create_if_missing(false);
+            general.create_missing_column_families(false);
+            Database::open_cf_descriptors_read_only(&general, path, families, false)
+        })
+    }
+
+    fn open_with(
+        options: &StoreOptions,
+        open: impl FnOnce(&Options, Vec<ColumnFamilyDescriptor>) -> Result<Database, rocksdb::Error>,
+    ) -> Result<Self, OpenError> {
+        let path = &options.path;
         let cache = Cache::new_hyper_clock_cache(options.cache_bytes, 0);
         let general = general_options(options.cache_bytes, &cache);
-        let families = Family::ALL.map(|family| {
-            ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache))
-        });
+        let mut families: Vec<_> = Family::ALL
+            .map(|family| {
+                ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache))
+            })
+            .into();
         let found = Database::list_cf(&general, path).unwrap_or_default();
         // A start that was cut off may have left the default family alone; ours come after it, meta first.
         let has = |wanted: &str| found.iter().any(|name| name == wanted);
         if !has(Family::Meta.name()) && found.iter().any(|name| name != "default") {
-            return Err(failed("the database is another program's".into()));
+            return Err(failed(path, "the database is another program's".into()));
         }
         // RocksDB refuses to open without the families that a newer version has made. They are opened, so that
         // the schema check can say what is wrong.
@@ -56,17 +84,25 @@ impl Rocks {
             .into_iter()
             .filter(|name| Family::ALL.iter().all(|family| family.name() != name))
             .map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
-        let database =
-            Database::open_cf_descriptors(&general, path, families.into_iter().chain(unknown));
-        let database = database.map_err(|error| {
+        families.extend(unknown);
+        let database = open(&general, families).map_err(|error| {
             let reason = error.into_string();
             if is_lock_error(&reason) {
                 OpenError::Locked { path: path.clone() }
             } else {
-                failed(reason)
+                failed(path, reason)
             }
         })?;
         Ok(Self { database, cache })
+    }
+
+    /// Hard links to the files that are there, and a copy of the log's end.
+    ///
+    /// The write buffers are moved into files first, beside the writers and without holding them up, so that the
+    /// checkpoint itself, for whose moment they wait, has almost nothing left to flush and little log to copy.
+    pub(crate) fn checkpoint(&self, path: &Path) -> Result<(), WriteError> {
+        self.flush()?;
+        Ok(Checkpoint::new(&self.database)?.create_checkpoint(path)?)
     }
 
     fn family(&self, family: Family) -> Result<&ColumnFamily, String> {
@@ -212,6 +248,13 @@ impl From<String> for WriteError {
     }
 }
 
+fn failed(path: &Path, reason: String) -> OpenError {
+    OpenError::Engine {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
 /// Held by another process, or by another store of this one.
 fn is_lock_error(reason: &str) -> bool {
     reason.contains("While lock file") || reason.contains("lock hold by current process")
@@ -221,8 +264,12 @@ fn read_options(tier: Tier) -> ReadOptions {
     let mut options = ReadOptions::default();
     options.set_read_tier(match tier {
         Tier::Memory => ReadTier::BlockCache,
-        Tier::Disk => ReadTier::All,
+        Tier::Disk | Tier::Sweep => ReadTier::All,
     });
+    if tier == Tier::Sweep {
+        options.fill_cache(false);
+        options.set_readahead_size(SWEEP_BYTES);
+    }
     options
 }
 

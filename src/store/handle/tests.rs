@@ -10,6 +10,8 @@ use crate::{
     tests::{account, both_engines, host, open_disk, raw, read_account, small},
 };
 
+mod checkpoint;
+
 fn open(path: &Path) -> Result<Store, OpenError> {
     Store::open(&small(path), host())
 }
