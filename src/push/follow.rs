@@ -101,8 +101,10 @@ impl Reader {
     pub(crate) async fn step(&mut self) -> Result<Step, PushError> {
         let push = self.push.clone();
         let store = push.0.rooms.store();
-        let upto = store.visible();
         let news = push.0.take_news();
+        // Whoever wakes up too soon would look past the event, and nobody would wake them again.
+        store.reached(news.latest).await;
+        let upto = store.visible();
         let changed = self.owners_change(&news).await;
         let mut gathered = Gathered::after(self.read);
         let more = match changed {
@@ -370,6 +372,7 @@ impl Inner {
         let mut news = self.news.lock();
         News {
             listening: news.listening,
+            latest: news.latest,
             pushers: std::mem::take(&mut news.pushers),
             readers: std::mem::take(&mut news.readers),
         }

@@ -71,6 +71,8 @@ struct News {
     /// Somebody has a pusher, or may have one: events are looked at. Set on the committer's thread, so that the first
     /// event after the first pusher is not missed while the follower still reads who that is.
     listening: bool,
+    /// The place of the latest event heard of, which is not visible before everybody has heard of it.
+    latest: Pos,
     /// Whose pushers have changed, and where in the log they first did.
     pushers: HashMap<UserNid, Pos>,
     /// Who has read something.
@@ -169,9 +171,11 @@ impl Follower for Push {
         }
         match &news.what {
             What::Event { .. } => {
-                if !self.0.news.lock().listening {
+                let mut heard = self.0.news.lock();
+                if !heard.listening {
                     return;
                 }
+                heard.latest = news.pos;
             }
             What::Receipt { user, .. } => {
                 if !self.0.owners.read().contains(user) {
