@@ -35,7 +35,10 @@ fn a_delayed_event_comes_later_or_not_at_all() {
     // It is sent first and forgotten afterwards.
     let patience = Instant::now();
     while alice.get(WAITING).ok()["delayed_events"] != json!([]) {
-        assert!(patience.elapsed().as_secs() < PATIENCE_SECONDS, "it still waits");
+        assert!(
+            patience.elapsed().as_secs() < PATIENCE_SECONDS,
+            "it still waits"
+        );
     }
 }
 

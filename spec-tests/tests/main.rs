@@ -9,6 +9,7 @@
 
 mod account_data;
 mod account_management;
+mod admin_command_line;
 mod administration;
 mod capabilities;
 mod command_line;

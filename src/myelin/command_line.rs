@@ -1,11 +1,13 @@
-//! `myelin serve`, `myelin config …`, `myelin --version`.
+//! `myelin serve`, `myelin config …`, `myelin admin …`, `myelin --version`.
 
-use std::{error::Error, io::Write, path::PathBuf};
+use std::{error::Error, io::Write, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use command_line::Admin;
 use config::Config;
 
-use crate::serve;
+use crate::{admin, serve};
 
 /// A Matrix homeserver.
 #[derive(Debug, Parser)]
@@ -26,6 +28,22 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
+    Admin {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Prints a script that completes commands in a shell: source <(myelin completions bash)
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Writes the manual pages, one per command, into a directory.
+    Man {
+        /// The directory, such as /usr/local/share/man/man1.
+        directory: PathBuf,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -41,10 +59,10 @@ enum Action {
 #[derive(Args, Debug)]
 struct Options {
     /// The file to read; otherwise config/myelin.toml, if it exists.
-    #[arg(long, value_name = "FILE", env = "MYELIN_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "MYELIN_CONFIG")]
     config: Option<PathBuf>,
     /// Sets one option, over the file and the environment: -O log.filter=debug
-    #[arg(short = 'O', value_name = "KEY=VALUE")]
+    #[arg(short = 'O', global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
 
@@ -62,7 +80,7 @@ impl Options {
 ///
 /// # Errors
 /// What the person at the terminal can do something about.
-pub fn run(line: CommandLine) -> Result<(), Box<dyn Error>> {
+pub fn run(line: CommandLine) -> Result<ExitCode, Box<dyn Error>> {
     let mut out = std::io::stdout();
     match line.command {
         Command::Serve(options) => serve::serve(options.load()?)?,
@@ -83,6 +101,21 @@ pub fn run(line: CommandLine) -> Result<(), Box<dyn Error>> {
         } => {
             out.write_all(toml::to_string(&options.load()?)?.as_bytes())?;
         }
+        Command::Admin { options, admin } => return admin::admin(admin, || options.load()),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut CommandLine::command(), "myelin", &mut out);
+        }
+        Command::Man { directory } => clap_mangen::generate_to(CommandLine::command(), directory)?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_commands_fit_together() {
+        super::CommandLine::command().debug_assert();
+    }
 }

@@ -71,7 +71,12 @@ impl DataDir {
 
     /// Where `myelin admin` finds the running server.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.0.join("admin.sock")
+        Self::socket_of(&self.0)
+    }
+
+    /// The same for a directory that need not exist.
+    pub(crate) fn socket_of(path: &Path) -> PathBuf {
+        path.join("admin.sock")
     }
 
     /// Claims the directory for `server_name`, once and for all. Call it only while the database is open: then no

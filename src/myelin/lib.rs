@@ -1,9 +1,11 @@
 //! The server as a whole: read the options, open the store, plug the parts together, serve, stop.
 
+mod admin;
 mod assemble;
 mod command_line;
 mod data_dir;
 mod log;
+mod opening;
 mod serve;
 mod sweeps;
 mod welcome;

@@ -2,15 +2,14 @@
 
 use std::{error::Error, io::Write, process, time::Instant};
 
-use config::{Config, Durability};
-use host::{Host, Shutdown, ShutdownTrigger};
+use config::Config;
+use host::{Host, ShutdownTrigger};
 use http_layer::{Listener, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
-use store::{Store, StoreOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{assemble, data_dir::DataDir, log, router, welcome};
+use crate::{log, opening::Opened, router, welcome};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -33,21 +32,13 @@ pub(crate) fn serve(config: Config) -> Result<(), Box<dyn Error>> {
 async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let host = Host::system();
-    let data = DataDir::open(&config.data_dir)?;
-    // The database first: whoever holds its lock owns the directory.
-    let options = store_options(&config, &data);
-    let opening = host.clone();
-    let store = tokio::task::spawn_blocking(move || Store::open(&options, opening)).await??;
-    data.claim(&config.server_name)?;
-    let signer = data.signer(&config.server_name, &host)?;
-    let (trigger, shutdown) = Shutdown::new();
-    let services = assemble(
-        config,
-        host.clone(),
-        store.clone(),
-        signer,
-        shutdown.clone(),
-    )?;
+    let Opened {
+        data,
+        store,
+        services,
+        trigger,
+        shutdown,
+    } = Opened::new(config, &host).await?;
     let config = std::sync::Arc::clone(&services.config);
     let mut listeners = Vec::new();
     for listen in &config.listen {
@@ -72,21 +63,6 @@ async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     store.close().await;
     tracing::info!("stopped");
     Ok(())
-}
-
-fn store_options(config: &Config, data: &DataDir) -> StoreOptions {
-    let storage = &config.storage;
-    StoreOptions {
-        path: data.database(),
-        durability: match storage.durability {
-            Durability::Fsync => store::Durability::Fsync,
-            Durability::Interval => store::Durability::Interval,
-            Durability::Os => store::Durability::Os,
-        },
-        cache_bytes: storage.cache_bytes,
-        queue_bytes: storage.queue_bytes,
-        interval_ms: storage.interval_ms,
-    }
 }
 
 /// Drains on the first SIGTERM or SIGINT, and ends the process at the second: whatever was acknowledged is on the disk.

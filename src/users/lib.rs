@@ -45,9 +45,9 @@ mod tokens;
 
 pub use account_data::AccountDataEvent;
 pub use accounts::Account;
+pub use administration::{AccountToCreate, Listed};
 pub use devices::{Device, device_names};
 pub use directory::Found;
-pub use administration::{AccountToCreate, Listed};
 pub use error::{
     AccountDataError, AuthenticationError, CreateError, DeviceError, FilterError, LoginError,
     PasswordError, ProfileError, PushRuleError, PusherError, SharedSecretError,

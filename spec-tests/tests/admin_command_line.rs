@@ -1,0 +1,263 @@
+//! `myelin admin …` as somebody at a terminal uses it: beside a server that runs, with none, and over HTTP.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+use spec_tests::{Client, Server};
+
+/// What a command printed and how it ended.
+struct Ran {
+    code: i32,
+    out: String,
+    error: String,
+}
+
+impl Ran {
+    fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.error);
+        self.out
+    }
+
+    fn json(self) -> Value {
+        serde_json::from_str(&self.ok()).unwrap()
+    }
+}
+
+/// Runs `myelin admin …` with the server's own configuration.
+fn admin(server: &Server, arguments: &[&str], input: &str) -> Ran {
+    let config = server.dir().join("myelin.toml");
+    let mut command = Command::new(Server::binary());
+    command
+        .arg("admin")
+        .args(arguments)
+        .arg("--config")
+        .arg(config)
+        .current_dir(server.dir())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        error: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Logs in and gives the access token.
+fn log_in(server: &Server, name: &str, password: &str) -> String {
+    let body = json!({
+        "type": "m.login.password",
+        "identifier": { "type": "m.id.user", "user": name },
+        "password": password,
+    });
+    let answer = server.client().post("/_matrix/client/v3/login", body).ok();
+    answer["access_token"].as_str().unwrap().to_owned()
+}
+
+/// Somebody who is logged in.
+fn user(server: &Server, name: &str, password: &str) -> Client {
+    server.client().with_token(&log_in(server, name, password))
+}
+
+#[test]
+fn an_account_lives_its_life_at_the_command_line() {
+    let server = Server::start();
+    let made = admin(
+        &server,
+        &["user", "create", "alice", "--admin", "--password-stdin"],
+        "correct horse\n",
+    )
+    .ok();
+    assert!(
+        made.contains("@alice:localhost is there, an administrator."),
+        "{made}"
+    );
+    let again = admin(&server, &["user", "create", "alice", "--generate"], "");
+    assert_eq!(again.code, 1);
+    assert!(again.error.contains("exists already"), "{}", again.error);
+    let alice = user(&server, "alice", "correct horse");
+    let bob = admin(
+        &server,
+        &["--json", "user", "create", "bob", "--generate"],
+        "",
+    )
+    .json();
+    let bob = user(&server, "bob", bob["password"].as_str().unwrap());
+    let listed = admin(&server, &["user", "list"], "").ok();
+    assert!(listed.starts_with("USER"), "{listed}");
+    assert!(
+        listed.contains("@alice:localhost") && listed.contains("admin"),
+        "{listed}"
+    );
+    let devices = admin(&server, &["--json", "user", "devices", "bob"], "").json();
+    assert_eq!(devices["total"], 1);
+    admin(&server, &["user", "lock", "bob"], "").ok();
+    bob.get("/_matrix/client/v3/account/whoami")
+        .fails(401, "M_USER_LOCKED");
+    admin(&server, &["user", "lock", "bob", "--undo"], "").ok();
+    admin(
+        &server,
+        &["user", "reset-password", "bob", "--password-stdin"],
+        "battery staple\n",
+    )
+    .ok();
+    bob.get("/_matrix/client/v3/account/whoami")
+        .fails(401, "M_UNKNOWN_TOKEN");
+    let bob = user(&server, "bob", "battery staple");
+    let token = admin(&server, &["user", "login-as", "bob"], "").ok();
+    let as_bob = server.client().with_token(token.trim());
+    assert_eq!(
+        as_bob.get("/_matrix/client/v3/account/whoami").ok()["user_id"],
+        "@bob:localhost"
+    );
+    admin(&server, &["user", "promote", "bob"], "").ok();
+    bob.get("/_synapse/admin/v2/users").ok();
+    admin(&server, &["user", "demote", "bob"], "").ok();
+    admin(&server, &["user", "logout", "bob"], "").ok();
+    bob.get("/_matrix/client/v3/account/whoami")
+        .fails(401, "M_UNKNOWN_TOKEN");
+    admin(&server, &["user", "erase", "bob"], "").ok();
+    let audit = admin(&server, &["server", "audit"], "").ok();
+    for deed in ["user.login_as", "user.deactivate", "user.reset_password"] {
+        assert!(audit.contains(deed), "{audit}");
+    }
+    alice.get("/_matrix/client/v3/account/whoami").ok();
+}
+
+#[test]
+fn people_are_invited_by_a_token() {
+    let server = Server::with(&[("registration.mode", "\"token\"")]);
+    let made = admin(
+        &server,
+        &[
+            "--json",
+            "token",
+            "create",
+            "--uses",
+            "1",
+            "--expires",
+            "7d",
+        ],
+        "",
+    )
+    .json();
+    let token = made["token"].as_str().unwrap();
+    let client = server.client();
+    let mut body = json!({ "username": "carol", "password": "correct horse" });
+    let session = client.post("/_matrix/client/v3/register", body.clone()).json();
+    body["auth"] = json!({ "type": "m.login.registration_token", "token": token, "session": session["session"] });
+    client.post("/_matrix/client/v3/register", body).ok();
+    let listed = admin(&server, &["token", "list", "--valid"], "").ok();
+    assert!(!listed.contains(token), "{listed}");
+    admin(&server, &["token", "revoke", token], "").ok();
+    let gone = admin(&server, &["token", "revoke", token], "");
+    assert_eq!(gone.code, 1);
+    assert!(gone.error.contains("M_NOT_FOUND"), "{}", gone.error);
+}
+
+#[test]
+fn a_stopped_server_is_looked_after_all_the_same() {
+    let mut server = Server::start();
+    admin(
+        &server,
+        &["user", "create", "alice", "--password-stdin"],
+        "correct horse\n",
+    )
+    .ok();
+    server.terminate();
+    let info = admin(&server, &["--json", "server", "info"], "").json();
+    assert_eq!(info["users"]["all"], 1);
+    admin(
+        &server,
+        &["user", "reset-password", "alice", "--password-stdin"],
+        "battery staple\n",
+    )
+    .ok();
+    server.start_again();
+    user(&server, "alice", "battery staple");
+}
+
+#[test]
+fn where_no_server_is_it_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(Server::binary())
+        .args(["admin", "user", "list", "-O"])
+        .arg(format!(
+            "data_dir=\"{}\"",
+            directory.path().join("none").display()
+        ))
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("no server runs here"), "{error}");
+    assert!(
+        !directory.path().join("none").exists(),
+        "a look must not leave a directory behind"
+    );
+}
+
+#[test]
+fn a_server_elsewhere_wants_an_administrators_token() {
+    let server = Server::start();
+    admin(
+        &server,
+        &["user", "create", "alice", "--admin", "--password-stdin"],
+        "correct horse\n",
+    )
+    .ok();
+    admin(
+        &server,
+        &["user", "create", "bob", "--password-stdin"],
+        "correct horse\n",
+    )
+    .ok();
+    let ask = |token: Option<&str>| {
+        let mut command = Command::new(Server::binary());
+        command.args(["admin", "--url", server.url(), "user", "list"]);
+        command.env_remove("MYELIN_ADMIN_TOKEN");
+        if let Some(token) = token {
+            command.env("MYELIN_ADMIN_TOKEN", token);
+        }
+        let output = command.output().unwrap();
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        (output.status.code(), text)
+    };
+    let token = |name: &str| log_in(&server, name, "correct horse");
+    let (code, text) = ask(Some(&token("alice")));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("@bob:localhost"), "{text}");
+    let (code, text) = ask(Some(&token("bob")));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("M_FORBIDDEN"), "{text}");
+    let (code, text) = ask(None);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("MYELIN_ADMIN_TOKEN"), "{text}");
+}
+
+#[test]
+fn shells_and_manuals_are_served() {
+    let (success, script, error) = Server::command(&["completions", "bash"], &[]);
+    assert!(success, "{error}");
+    assert!(script.contains("reset-password"), "{script}");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let (success, _, error) = Server::command(&["man", path], &[]);
+    assert!(success, "{error}");
+    let page =
+        std::fs::read_to_string(directory.path().join("myelin-admin-user-create.1")).unwrap();
+    assert!(page.contains("Examples"), "{page}");
+}

@@ -1,0 +1,431 @@
+//! `myelin admin user`
+
+use std::io::{self, IsTerminal, Read};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::{
+    AskError, Client, Output,
+    ask::encoded,
+    output::{cell, list, time_ms},
+    token::duration_ms,
+};
+
+/// Characters of a generated password: 119 bits.
+const GENERATED_CHARACTERS: usize = 20;
+/// Users asked for at once.
+const PAGE: usize = 1_000;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Lists accounts.
+    #[command(
+        after_help = "Examples:\n  myelin admin user list\n  myelin admin user list --name ali\n  myelin admin user list --admins\n  myelin admin --json user list --deactivated"
+    )]
+    List {
+        /// Those alone whose name or display name contains this.
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
+        /// Administrators alone.
+        #[arg(long)]
+        admins: bool,
+        /// Closed accounts too.
+        #[arg(long)]
+        deactivated: bool,
+    },
+    /// Shows an account.
+    Show(Who),
+    /// Makes an account.
+    #[command(
+        after_help = "Examples:\n  myelin admin user create alice\n  myelin admin user create alice --admin --display-name Alice\n  echo 'correct horse' | myelin admin user create bot --password-stdin\n  myelin admin user create bot --generate"
+    )]
+    Create {
+        /// The name before the colon, or the whole user id.
+        name: String,
+        #[command(flatten)]
+        password: Password,
+        /// An administrator of the server.
+        #[arg(long)]
+        admin: bool,
+        /// What others see.
+        #[arg(long, value_name = "TEXT")]
+        display_name: Option<String>,
+    },
+    /// Gives an account another password and logs its devices out.
+    ResetPassword {
+        #[command(flatten)]
+        who: Who,
+        #[command(flatten)]
+        password: Password,
+        /// Its devices stay logged in.
+        #[arg(long)]
+        keep_devices: bool,
+    },
+    /// Closes an account for good: no password, no devices, no rooms. Its messages stay.
+    Deactivate(Who),
+    /// Closes an account and hides its messages from whoever joins later.
+    Erase(Who),
+    /// Opens a closed account again, with a new password.
+    Reactivate {
+        #[command(flatten)]
+        who: Who,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// Lets an account only read and leave.
+    Suspend {
+        #[command(flatten)]
+        who: Who,
+        /// Takes it back.
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Keeps an account out until it is unlocked.
+    Lock {
+        #[command(flatten)]
+        who: Who,
+        /// Takes it back.
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Makes somebody an administrator of the server.
+    Promote(Who),
+    /// Makes an administrator an ordinary user.
+    Demote(Who),
+    /// Lists an account's devices.
+    Devices(Who),
+    /// Logs out one device, or all.
+    Logout {
+        #[command(flatten)]
+        who: Who,
+        /// This device alone.
+        #[arg(long, value_name = "ID")]
+        device: Option<String>,
+    },
+    /// Lists the rooms somebody is in.
+    Rooms(Who),
+    /// Prints an access token of somebody else's account. The user sees the device; the audit log keeps who asked.
+    LoginAs {
+        #[command(flatten)]
+        who: Who,
+        /// How long it holds: 90m, 12h, 7d.
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration_ms)]
+        expires: u64,
+    },
+}
+
+/// Somebody with an account here.
+#[derive(Args, Debug)]
+pub(crate) struct Who {
+    /// The name before the colon, or the whole user id.
+    #[arg(value_name = "USER")]
+    name: String,
+}
+
+/// Where a password comes from: typed in twice, unless said otherwise.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub(crate) struct Password {
+    /// The password is the first line of the standard input.
+    #[arg(long)]
+    password_stdin: bool,
+    /// One is made up, and printed.
+    #[arg(long)]
+    generate: bool,
+}
+
+impl Password {
+    /// The password, and whether it is to be shown.
+    fn read(&self, client: &Client<'_>) -> Result<(String, bool), AskError> {
+        let local =
+            |error: io::Error| AskError::Local(format!("The password cannot be read: {error}"));
+        if self.generate {
+            return Ok((client.host().random_string(GENERATED_CHARACTERS), true));
+        }
+        if self.password_stdin || !io::stdin().is_terminal() {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).map_err(local)?;
+            let line = text.lines().next().unwrap_or_default().to_owned();
+            if line.is_empty() {
+                let message = "No password: give it on the standard input, or use --generate.";
+                return Err(AskError::Local(message.to_owned()));
+            }
+            return Ok((line, false));
+        }
+        let password = rpassword::prompt_password("Password: ").map_err(local)?;
+        if rpassword::prompt_password("Again: ").map_err(local)? != password {
+            return Err(AskError::Local("The two are not the same.".to_owned()));
+        }
+        Ok((password, false))
+    }
+}
+
+impl User {
+    pub(crate) async fn run(self, client: &Client<'_>) -> Result<Output, AskError> {
+        match self {
+            Self::List {
+                name,
+                admins,
+                deactivated,
+            } => list_users(client, name.as_deref(), admins, deactivated).await,
+            Self::Show(who) => {
+                let answer = client.get(&v2(&who)).await?;
+                Ok(Output::record(&described(&answer), answer.clone()))
+            }
+            Self::Create {
+                name,
+                password,
+                admin,
+                display_name,
+            } => create(client, Who { name }, &password, admin, display_name).await,
+            Self::ResetPassword {
+                who,
+                password,
+                keep_devices,
+            } => {
+                let (password, shown) = password.read(client)?;
+                let body = json!({ "new_password": password, "logout_devices": !keep_devices });
+                let path = format!("/_synapse/admin/v1/reset_password/{}", encoded(&who.name));
+                let mut answer = client.post(&path, &body).await?;
+                let mut text = format!("{} has a new password.", who.name);
+                show(&mut text, &mut answer, &password, shown);
+                Ok(Output::done(text, answer))
+            }
+            Self::Deactivate(who) => deactivate(client, who, false).await,
+            Self::Erase(who) => deactivate(client, who, true).await,
+            Self::Reactivate { who, password } => {
+                let (password, shown) = password.read(client)?;
+                let body = json!({ "deactivated": false, "password": password });
+                let mut answer = client.put(&v2(&who), &body).await?;
+                let mut text = format!("{} is open again.", who.name);
+                show(&mut text, &mut answer, &password, shown);
+                Ok(Output::done(text, answer))
+            }
+            Self::Suspend { who, undo } => {
+                let path = format!("/_synapse/admin/v1/suspend/{}", encoded(&who.name));
+                let answer = client.put(&path, &json!({ "suspend": !undo })).await?;
+                let state = if undo {
+                    "no longer suspended"
+                } else {
+                    "suspended"
+                };
+                Ok(Output::done(format!("{} is {state}.", who.name), answer))
+            }
+            Self::Lock { who, undo } => {
+                let path = format!("/_myelin/admin/v1/lock/{}", encoded(&who.name));
+                let answer = client.put(&path, &json!({ "locked": !undo })).await?;
+                let state = if undo { "no longer locked" } else { "locked" };
+                Ok(Output::done(format!("{} is {state}.", who.name), answer))
+            }
+            Self::Promote(who) => set_admin(client, who, true).await,
+            Self::Demote(who) => set_admin(client, who, false).await,
+            Self::Devices(who) => devices(client, who).await,
+            Self::Logout { who, device } => {
+                let answer = match &device {
+                    Some(device) => {
+                        let path = format!("{}/devices/{}", v2(&who), encoded(device));
+                        client.delete(&path, &json!({})).await?
+                    }
+                    None => {
+                        client
+                            .post(
+                                &format!("/_myelin/admin/v1/users/{}/logout", encoded(&who.name)),
+                                &json!({}),
+                            )
+                            .await?
+                    }
+                };
+                let what = device.map_or_else(
+                    || "every device".to_owned(),
+                    |device| format!("device {device}"),
+                );
+                Ok(Output::done(
+                    format!("{}: {what} is logged out.", who.name),
+                    answer,
+                ))
+            }
+            Self::Rooms(who) => {
+                let answer = client.get(&format!("{}/joined_rooms", v1(&who))).await?;
+                let rows = list(&answer, "joined_rooms")
+                    .iter()
+                    .map(|room| vec![cell(room)])
+                    .collect();
+                Ok(Output::table(
+                    &["room"],
+                    rows,
+                    "In no room.",
+                    answer.clone(),
+                ))
+            }
+            Self::LoginAs { who, expires } => {
+                let until_ms = client.host().now_ms().saturating_add(expires);
+                let body = json!({ "valid_until_ms": until_ms });
+                let answer = client.post(&format!("{}/login", v1(&who)), &body).await?;
+                Ok(Output::done(cell(&answer["access_token"]), answer))
+            }
+        }
+    }
+}
+
+fn v1(who: &Who) -> String {
+    format!("/_synapse/admin/v1/users/{}", encoded(&who.name))
+}
+
+fn v2(who: &Who) -> String {
+    format!("/_synapse/admin/v2/users/{}", encoded(&who.name))
+}
+
+async fn list_users(
+    client: &Client<'_>,
+    name: Option<&str>,
+    admins: bool,
+    deactivated: bool,
+) -> Result<Output, AskError> {
+    let mut users = Vec::new();
+    let mut from = Some("0".to_owned());
+    while let Some(start) = from {
+        let mut path =
+            format!("/_synapse/admin/v2/users?limit={PAGE}&from={start}&deactivated={deactivated}");
+        if let Some(name) = name {
+            path.push_str(&format!("&name={}", encoded(name)));
+        }
+        if admins {
+            path.push_str("&admins=true");
+        }
+        let page = client.get(&path).await?;
+        users.extend_from_slice(list(&page, "users"));
+        from = page["next_token"].as_str().map(str::to_owned);
+    }
+    let rows = users
+        .iter()
+        .map(|user| {
+            vec![
+                cell(&user["name"]),
+                cell(&user["displayname"]),
+                kind(user),
+                time_ms(&user["creation_ts"]),
+                time_ms(&user["last_seen_ts"]),
+            ]
+        })
+        .collect();
+    Ok(Output::table(
+        &[
+            "user",
+            "display name",
+            "kind",
+            "made (UTC)",
+            "last seen (UTC)",
+        ],
+        rows,
+        "Nobody.",
+        json!({ "total": users.len(), "users": users }),
+    ))
+}
+
+/// What is out of the ordinary about an account.
+fn kind(user: &Value) -> String {
+    let facts = [
+        "admin",
+        "is_guest",
+        "deactivated",
+        "erased",
+        "locked",
+        "suspended",
+    ];
+    let held: Vec<&str> = facts
+        .into_iter()
+        .filter(|fact| user[fact] == true)
+        .map(|fact| fact.trim_start_matches("is_"))
+        .chain(user["user_type"].as_str())
+        .collect();
+    held.join(", ")
+}
+
+fn described(user: &Value) -> Vec<(&'static str, String)> {
+    let made_ms = user["creation_ts"].as_u64().map(|seconds| seconds * 1_000);
+    vec![
+        ("user", cell(&user["name"])),
+        ("display name", cell(&user["displayname"])),
+        ("picture", cell(&user["avatar_url"])),
+        ("kind", kind(user)),
+        ("has a password", cell(&user["has_password"])),
+        ("made (UTC)", time_ms(&json!(made_ms))),
+        ("last seen (UTC)", time_ms(&user["last_seen_ts"])),
+    ]
+}
+
+async fn create(
+    client: &Client<'_>,
+    who: Who,
+    password: &Password,
+    admin: bool,
+    display_name: Option<String>,
+) -> Result<Output, AskError> {
+    // The endpoint also changes accounts that exist: whoever says `create` does not mean that.
+    match client.get(&v2(&who)).await {
+        Ok(_) => return Err(AskError::Local(format!("{} exists already.", who.name))),
+        Err(AskError::Refused { errcode, .. }) if errcode == "M_NOT_FOUND" => {}
+        Err(error) => return Err(error),
+    }
+    let (password, shown) = password.read(client)?;
+    let mut body = json!({ "password": password, "admin": admin });
+    if let Some(name) = display_name {
+        body["displayname"] = json!(name);
+    }
+    let mut answer = client.put(&v2(&who), &body).await?;
+    let role = if admin { ", an administrator" } else { "" };
+    let mut text = format!("{} is there{role}.", cell(&answer["name"]));
+    show(&mut text, &mut answer, &password, shown);
+    Ok(Output::done(text, answer))
+}
+
+/// A password that was made up is shown once, here.
+fn show(text: &mut String, answer: &mut Value, password: &str, shown: bool) {
+    if shown {
+        text.push_str(&format!("\nPassword: {password}"));
+        answer["password"] = json!(password);
+    }
+}
+
+async fn deactivate(client: &Client<'_>, who: Who, erase: bool) -> Result<Output, AskError> {
+    let path = format!("/_synapse/admin/v1/deactivate/{}", encoded(&who.name));
+    let answer = client.post(&path, &json!({ "erase": erase })).await?;
+    Ok(Output::done(format!("{} is closed.", who.name), answer))
+}
+
+async fn set_admin(client: &Client<'_>, who: Who, admin: bool) -> Result<Output, AskError> {
+    let answer = client
+        .put(&format!("{}/admin", v1(&who)), &json!({ "admin": admin }))
+        .await?;
+    let state = if admin {
+        "an administrator"
+    } else {
+        "an ordinary user"
+    };
+    Ok(Output::done(
+        format!("{} is {state} now.", who.name),
+        answer,
+    ))
+}
+
+async fn devices(client: &Client<'_>, who: Who) -> Result<Output, AskError> {
+    let answer = client.get(&format!("{}/devices", v2(&who))).await?;
+    let rows = list(&answer, "devices")
+        .iter()
+        .map(|device| {
+            vec![
+                cell(&device["device_id"]),
+                cell(&device["display_name"]),
+                cell(&device["last_seen_ip"]),
+                time_ms(&device["last_seen_ts"]),
+            ]
+        })
+        .collect();
+    Ok(Output::table(
+        &["device", "name", "address", "last seen (UTC)"],
+        rows,
+        "No devices.",
+        answer.clone(),
+    ))
+}
