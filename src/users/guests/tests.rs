@@ -52,7 +52,7 @@ async fn guests_are_told_from_users_and_are_not_found() {
     let unknown = store::UserNid(u32::MAX);
     let among = [alice.user, guest.user, unknown];
     let guests = fixture.users.guests_among(&among).await.unwrap();
-    assert_eq!(guests, [issued.user_id.clone()]);
+    assert_eq!(guests, std::slice::from_ref(&issued.user_id));
     let found = async |name: &str| fixture.users.find_users(name).await.unwrap().0.len();
     assert_eq!(found(issued.user_id.localpart()).await, 0);
     assert_eq!(found("alice").await, 1);
