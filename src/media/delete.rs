@@ -61,17 +61,26 @@ impl Media {
     pub(crate) async fn discard(&self, sha256: &str) -> Result<bool, SweepError> {
         let _image = self.0.images.lock(sha256).await;
         let _blob = self.0.blobs.lock(sha256).await;
-        let unused = !self.is_used(sha256).await?;
-        let mut batch = Batch::new();
-        if unused {
-            // The file last: while it is there, somebody comes back for the rest.
-            batch.delete_prefix::<tables::Thumbnails>(&(sha256.to_owned(),));
-            self.0.store.commit(std::mem::take(&mut batch)).await?;
-            self.delete_files(sha256).await?;
+        let settled = sha256.to_owned();
+        if let Some(used) = self.one_use(sha256).await? {
+            let mut batch = Batch::new();
+            // Unless that id is deleted at this moment, by somebody who comes for the file next.
+            batch.guard_equals::<tables::MediaUses>(&used, &());
+            batch.delete::<tables::UnsettledFiles>(&settled);
+            return match self.0.store.commit(batch).await {
+                Ok(_) | Err(StoreError::Guard) => Ok(false),
+                Err(error) => Err(error.into()),
+            };
         }
-        batch.delete::<tables::UnsettledFiles>(&sha256.to_owned());
+        // The file last: while it is there, somebody comes back for the rest.
+        let mut batch = Batch::new();
+        batch.delete_prefix::<tables::Thumbnails>(&(settled.clone(),));
         self.0.store.commit(batch).await?;
-        Ok(unused)
+        self.delete_files(sha256).await?;
+        let mut batch = Batch::new();
+        batch.delete::<tables::UnsettledFiles>(&settled);
+        self.0.store.commit(batch).await?;
+        Ok(true)
     }
 
     async fn delete_files(&self, sha256: &str) -> io::Result<()> {
@@ -86,13 +95,10 @@ impl Media {
         }
     }
 
-    async fn is_used(&self, sha256: &str) -> Result<bool, StoreError> {
+    /// An id that stands for a file, as in `MediaUses`.
+    async fn one_use(&self, sha256: &str) -> Result<Option<(String, String, String)>, StoreError> {
         let uses = Scan::prefix::<tables::MediaUses>(&(sha256.to_owned(),)).limit(1);
-        Ok(!self
-            .0
-            .store
-            .scan::<tables::MediaUses>(uses)
-            .await?
-            .is_empty())
+        let uses = self.0.store.scan::<tables::MediaUses>(uses).await?;
+        Ok(uses.into_iter().next().map(|(key, ())| key))
     }
 }
