@@ -49,11 +49,13 @@ impl Device {
     /// Starts to sync, and waits for what the library does on its own after a login.
     pub async fn start(client: Client) -> Result<Self> {
         client.event_cache().subscribe()?;
-        client.sync_once(SyncSettings::new()).await?;
+        // Before the first sync: the library asks for its own keys once before it. An answer from before its signature, and a token from
+        // after it, and it never learns of it.
         client
             .encryption()
             .wait_for_e2ee_initialization_tasks()
             .await;
+        client.sync_once(SyncSettings::new()).await?;
         let syncing = tokio::spawn(sync(client.clone()));
         Ok(Self { client, syncing })
     }

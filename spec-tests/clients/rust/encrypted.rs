@@ -108,13 +108,22 @@ async fn set_up_by_hand(client: &Device) -> Result {
 /// Waits until a device has all of its user's secrets, is signed and backs its keys up.
 async fn is_complete(client: &Device) -> Result {
     let encryption = client.encryption();
-    until_true("the secrets", async || {
+    until_true("all private keys", async || {
         let status = encryption.cross_signing_status().await;
+        Ok(status.is_some_and(|status| status.is_complete()))
+    })
+    .await?;
+    until_true("the device's signature", async || {
         let device = encryption.get_own_device().await?;
-        Ok(status.is_some_and(|status| status.is_complete())
-            && device.is_some_and(|device| device.is_verified_with_cross_signing())
-            && encryption.backups().state() == BackupState::Enabled
-            && encryption.recovery().state() == RecoveryState::Enabled)
+        Ok(device.is_some_and(|device| device.is_verified_with_cross_signing()))
+    })
+    .await?;
+    until_true("the backup", async || {
+        Ok(encryption.backups().state() == BackupState::Enabled)
+    })
+    .await?;
+    until_true("the recovery", async || {
+        Ok(encryption.recovery().state() == RecoveryState::Enabled)
     })
     .await?;
     check(

@@ -6,7 +6,10 @@ use matrix_sdk::{
 };
 
 use super::PICTURE;
-use crate::{Result, check, device::Device};
+use crate::{
+    Result, check,
+    device::{Device, until_true},
+};
 
 /// What a client asks of the server and of its session.
 pub async fn session(alice: &Device) -> Result {
@@ -93,11 +96,11 @@ pub async fn notifications(bob: &Device, room_id: &RoomId) -> Result {
     }
     settings.delete_user_defined_room_rules(room_id).await?;
     settings.add_keyword("myelin".to_owned()).await?;
-    let rules = bob.account().push_rules().await?;
-    check(
-        rules.content.iter().any(|rule| rule.pattern == "myelin"),
-        "the keyword is not kept",
-    )?;
+    until_true("the keyword", async || {
+        let rules = bob.account().push_rules().await?;
+        Ok(rules.content.iter().any(|rule| rule.pattern == "myelin"))
+    })
+    .await?;
     settings.remove_keyword("myelin").await?;
     Ok(())
 }
