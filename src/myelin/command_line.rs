@@ -7,7 +7,11 @@ use clap_complete::Shell;
 use command_line::Admin;
 use config::Config;
 
-use crate::{admin, serve};
+use crate::{
+    admin,
+    check::{self, Check},
+    serve,
+};
 
 /// A Matrix homeserver.
 #[derive(Debug, Parser)]
@@ -33,6 +37,12 @@ enum Command {
         options: Options,
         #[command(flatten)]
         admin: Admin,
+    },
+    Check {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        check: Check,
     },
     /// Prints a script that completes commands in a shell: source <(myelin completions bash)
     Completions {
@@ -102,6 +112,7 @@ pub fn run(line: CommandLine) -> Result<ExitCode, Box<dyn Error>> {
             out.write_all(toml::to_string(&options.load()?)?.as_bytes())?;
         }
         Command::Admin { options, admin } => return admin::admin(admin, || options.load()),
+        Command::Check { options, check } => return Ok(check::check(&check, || options.load())),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut CommandLine::command(), "myelin", &mut out);
         }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod assemble;
+mod check;
 mod command_line;
 mod data_dir;
 mod log;
