@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use spec_tests::{Client, Server};
 
 /// What a command printed and how it ended.
-struct Ran {
+pub(crate) struct Ran {
     code: i32,
     out: String,
     error: String,
 }
 
 impl Ran {
-    fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.out, self.error);
         self.out
     }
@@ -27,7 +27,7 @@ impl Ran {
 }
 
 /// Runs `myelin admin …` with the server's own configuration.
-fn admin(server: &Server, arguments: &[&str], input: &str) -> Ran {
+pub(crate) fn admin(server: &Server, arguments: &[&str], input: &str) -> Ran {
     let config = server.dir().join("myelin.toml");
     let mut command = Command::new(Server::binary());
     command
@@ -152,7 +152,9 @@ fn people_are_invited_by_a_token() {
     let token = made["token"].as_str().unwrap();
     let client = server.client();
     let mut body = json!({ "username": "carol", "password": "correct horse" });
-    let session = client.post("/_matrix/client/v3/register", body.clone()).json();
+    let session = client
+        .post("/_matrix/client/v3/register", body.clone())
+        .json();
     body["auth"] = json!({ "type": "m.login.registration_token", "token": token, "session": session["session"] });
     client.post("/_matrix/client/v3/register", body).ok();
     let listed = admin(&server, &["token", "list", "--valid"], "").ok();

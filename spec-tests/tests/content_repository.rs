@@ -338,8 +338,11 @@ fn a_page_is_previewed_where_that_is_allowed() {
         ("outbound.allowed_networks", "[\"127.0.0.1\"]"),
     ]);
     let alice = server.client().register("alice");
-    let found: Value = preview(&alice, &web()).ok();
+    let url = web();
+    let found: Value = preview(&alice, &url).ok();
     assert_eq!(found["og:title"], "A page");
+    let older = format!("/_matrix/media/v3/preview_url?url={}", encode(&url));
+    assert_eq!(alice.get(&older).ok()["og:title"], "A page");
     assert_eq!(found["matrix:image:size"], PNG.len());
     let image = found["og:image"].as_str().unwrap();
     assert_eq!(download(&alice, image).body, PNG);

@@ -223,14 +223,14 @@ async fn account_json(users: &Users, user: UserNid, user_id: &UserId) -> Result<
 /// The body of [`create_or_modify`]: what is absent stays as it is.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AccountBody {
-    #[serde(default, with = "sent")]
-    password: Option<Option<String>>,
+    #[serde(default)]
+    password: Sent,
     #[serde(default = "yes")]
     logout_devices: bool,
-    #[serde(default, with = "sent")]
-    displayname: Option<Option<String>>,
-    #[serde(default, with = "sent")]
-    avatar_url: Option<Option<String>>,
+    #[serde(default)]
+    displayname: Sent,
+    #[serde(default)]
+    avatar_url: Sent,
     #[serde(default)]
     threepids: Vec<Value>,
     #[serde(default)]
@@ -241,22 +241,36 @@ pub(crate) struct AccountBody {
     deactivated: Option<bool>,
     #[serde(default)]
     locked: Option<bool>,
-    #[serde(default, with = "sent")]
-    user_type: Option<Option<String>>,
+    #[serde(default)]
+    user_type: Sent,
 }
 
 fn yes() -> bool {
     true
 }
 
-/// Tells `null` from a key that is absent.
-mod sent {
-    use serde::{Deserialize, Deserializer};
+/// Text that may be absent, which changes nothing, or `null`, which takes away what there is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "Option<String>")]
+enum Sent {
+    #[default]
+    Absent,
+    Null,
+    Text(String),
+}
 
-    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Option<T>>, D::Error> {
-        Option::deserialize(deserializer).map(Some)
+impl From<Option<String>> for Sent {
+    fn from(sent: Option<String>) -> Self {
+        sent.map_or(Self::Null, Self::Text)
+    }
+}
+
+impl Sent {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Absent | Self::Null => None,
+        }
     }
 }
 
@@ -288,8 +302,8 @@ pub async fn create_or_modify(
             },
             user_id.as_str(),
             json!({
-                "password": body.password.is_some(), "admin": body.admin, "deactivated": body.deactivated,
-                "locked": body.locked, "displayname": body.displayname,
+                "password": body.password.text().is_some(), "admin": body.admin, "deactivated": body.deactivated,
+                "locked": body.locked, "displayname": body.displayname.text(),
             }),
         )
         .await?;
@@ -306,10 +320,10 @@ pub async fn create_or_modify(
     } else {
         let new = AccountToCreate {
             localpart: user_id.localpart().to_owned(),
-            password: body.password.clone().flatten(),
+            password: body.password.text().map(str::to_owned),
             admin: body.admin.unwrap_or(false),
-            user_type: body.user_type.clone().flatten(),
-            displayname: body.displayname.clone().flatten(),
+            user_type: body.user_type.text().map(str::to_owned),
+            displayname: body.displayname.text().map(str::to_owned),
         };
         users.create_account(new).await?;
         let made = users.account(&user_id).await?;
@@ -319,13 +333,15 @@ pub async fn create_or_modify(
         }
         (StatusCode::CREATED, user)
     };
-    let is_new = status == StatusCode::CREATED;
     for (field, value) in [
-        ("displayname", body.displayname.filter(|_| !is_new)),
+        ("displayname", body.displayname),
         ("avatar_url", body.avatar_url),
     ] {
-        let Some(value) = value else { continue };
-        let value = value.map_or(Value::Null, Value::String);
+        let value = match value {
+            Sent::Absent => continue,
+            Sent::Null => Value::Null,
+            Sent::Text(text) => Value::String(text),
+        };
         if let Some(profile) = users.set_profile_field(user, field, value).await? {
             tell_rooms(&rooms, &user_id, &profile).await?;
         }
@@ -338,10 +354,7 @@ fn check(body: &AccountBody) -> Result<(), StandardError> {
         let message = "Email addresses, telephone numbers and single sign-on are not there yet.";
         return Err(StandardError::invalid_param(message));
     }
-    if !matches!(
-        body.user_type.as_ref().and_then(Option::as_deref),
-        None | Some("bot" | "support")
-    ) {
+    if !matches!(body.user_type.text(), None | Some("bot" | "support")) {
         return Err(StandardError::invalid_param(
             "`user_type` is `bot`, `support` or null.",
         ));
@@ -365,7 +378,7 @@ async fn modify(
         administration.deactivate(user, user_id, false).await?;
         return Ok(());
     }
-    let password = body.password.clone().flatten();
+    let password = body.password.text();
     if body.deactivated == Some(false) && account.deactivated && password.is_none() {
         let message = "Must provide a password to re-activate an account.";
         return Err(StandardError::invalid_param(message).into());
@@ -376,7 +389,7 @@ async fn modify(
             return Err(StandardError::invalid_param(message).into());
         }
         users
-            .reset_password(user, &password, body.logout_devices)
+            .reset_password(user, password, body.logout_devices)
             .await?;
     }
     if let Some(admin) = body.admin.filter(|admin| *admin != account.admin) {
@@ -385,8 +398,9 @@ async fn modify(
     if let Some(locked) = body.locked.filter(|locked| *locked != account.locked) {
         users.set_locked(user, locked).await?;
     }
-    if let Some(user_type) = &body.user_type {
-        users.set_user_type(user, user_type.clone()).await?;
+    if !matches!(body.user_type, Sent::Absent) {
+        let user_type = body.user_type.text().map(str::to_owned);
+        users.set_user_type(user, user_type).await?;
     }
     Ok(())
 }

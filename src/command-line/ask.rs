@@ -1,6 +1,6 @@
 //! How a command's request gets to a server, and what comes back.
 
-use std::{future::Future, io, path::PathBuf, pin::Pin, time::Duration};
+use std::{fmt::Write as _, future::Future, io, path::PathBuf, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use host::Host;
@@ -237,7 +237,8 @@ pub(crate) fn encoded(piece: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~@:!$=+".contains(&byte) {
             path.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            // Writing to a String cannot fail.
+            let _ = write!(path, "%{byte:02X}");
         }
     }
     path

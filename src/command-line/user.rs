@@ -205,46 +205,17 @@ impl User {
             Self::Suspend { who, undo } => {
                 let path = format!("/_synapse/admin/v1/suspend/{}", encoded(&who.name));
                 let answer = client.put(&path, &json!({ "suspend": !undo })).await?;
-                let state = if undo {
-                    "no longer suspended"
-                } else {
-                    "suspended"
-                };
-                Ok(Output::done(format!("{} is {state}.", who.name), answer))
+                Ok(Output::done(now(&who, "suspended", !undo), answer))
             }
             Self::Lock { who, undo } => {
                 let path = format!("/_myelin/admin/v1/lock/{}", encoded(&who.name));
                 let answer = client.put(&path, &json!({ "locked": !undo })).await?;
-                let state = if undo { "no longer locked" } else { "locked" };
-                Ok(Output::done(format!("{} is {state}.", who.name), answer))
+                Ok(Output::done(now(&who, "locked", !undo), answer))
             }
             Self::Promote(who) => set_admin(client, who, true).await,
             Self::Demote(who) => set_admin(client, who, false).await,
             Self::Devices(who) => devices(client, who).await,
-            Self::Logout { who, device } => {
-                let answer = match &device {
-                    Some(device) => {
-                        let path = format!("{}/devices/{}", v2(&who), encoded(device));
-                        client.delete(&path, &json!({})).await?
-                    }
-                    None => {
-                        client
-                            .post(
-                                &format!("/_myelin/admin/v1/users/{}/logout", encoded(&who.name)),
-                                &json!({}),
-                            )
-                            .await?
-                    }
-                };
-                let what = device.map_or_else(
-                    || "every device".to_owned(),
-                    |device| format!("device {device}"),
-                );
-                Ok(Output::done(
-                    format!("{}: {what} is logged out.", who.name),
-                    answer,
-                ))
-            }
+            Self::Logout { who, device } => log_out(client, who, device).await,
             Self::Rooms(who) => {
                 let answer = client.get(&format!("{}/joined_rooms", v1(&who))).await?;
                 let rows = list(&answer, "joined_rooms")
@@ -268,6 +239,36 @@ impl User {
     }
 }
 
+/// `alice is locked.`, or `alice is no longer locked.`
+fn now(who: &Who, what: &str, holds: bool) -> String {
+    let no_longer = if holds { "" } else { "no longer " };
+    format!("{} is {no_longer}{what}.", who.name)
+}
+
+async fn log_out(
+    client: &Client<'_>,
+    who: Who,
+    device: Option<String>,
+) -> Result<Output, AskError> {
+    let (answer, what) = if let Some(device) = device {
+        let path = format!("{}/devices/{}", v2(&who), encoded(&device));
+        (
+            client.delete(&path, &json!({})).await?,
+            format!("device {device}"),
+        )
+    } else {
+        let path = format!("/_myelin/admin/v1/users/{}/logout", encoded(&who.name));
+        (
+            client.post(&path, &json!({})).await?,
+            "every device".to_owned(),
+        )
+    };
+    Ok(Output::done(
+        format!("{}: {what} is logged out.", who.name),
+        answer,
+    ))
+}
+
 fn v1(who: &Who) -> String {
     format!("/_synapse/admin/v1/users/{}", encoded(&who.name))
 }
@@ -288,7 +289,8 @@ async fn list_users(
         let mut path =
             format!("/_synapse/admin/v2/users?limit={PAGE}&from={start}&deactivated={deactivated}");
         if let Some(name) = name {
-            path.push_str(&format!("&name={}", encoded(name)));
+            path.push_str("&name=");
+            path.push_str(&encoded(name));
         }
         if admins {
             path.push_str("&admins=true");
@@ -383,7 +385,8 @@ async fn create(
 /// A password that was made up is shown once, here.
 fn show(text: &mut String, answer: &mut Value, password: &str, shown: bool) {
     if shown {
-        text.push_str(&format!("\nPassword: {password}"));
+        text.push_str("\nPassword: ");
+        text.push_str(password);
         answer["password"] = json!(password);
     }
 }

@@ -164,7 +164,7 @@ async fn each_damage_is_named_and_what_is_derived_is_healed() {
 
 /// Damages a copy, looks, repairs and looks again.
 fn try_damage(damage: &Damage, copy: &Copy) -> Result<(), String> {
-    let Damaged { table, key } = (damage.damage)(&copy.store, copy.options.media.as_deref());
+    let Damaged { table, key } = (damage.inflict)(&copy.store, copy.options.media.as_deref());
     let look = |mode| run(&copy.store, &copy.options, mode);
     let before = look(Mode::Look);
     let findings = &before.findings;
@@ -249,7 +249,7 @@ async fn findings_are_bounded_and_progress_is_told() {
         let copy = Copy::of(original, &folder.join("all"));
         // Before those of names, which the later ones look for.
         for damage in DAMAGES.iter().filter(|damage| damage.heals).take(20) {
-            (damage.damage)(&copy.store, copy.options.media.as_deref());
+            (damage.inflict)(&copy.store, copy.options.media.as_deref());
         }
         let options = CheckOptions {
             max_findings: 3,

@@ -250,10 +250,10 @@ async fn accept(
                         server.start(stream, Peer::Owner { uid }, permit, end);
                     }
                     Ok(uid) => {
-                        tracing::warn!(uid, "another user was turned away from the owner's socket")
+                        tracing::warn!(uid, "another user was turned away from the owner's socket");
                     }
                     Err(error) => {
-                        tracing::warn!(cause = %error, "nobody knows who opened the owner's socket")
+                        tracing::warn!(cause = %error, "nobody knows who opened the owner's socket");
                     }
                 }
             }),

@@ -7,7 +7,7 @@ use rooms::Rooms;
 use users::Users;
 
 /// How often. What is left takes space and nothing else, so there is no hurry.
-const INTERVAL: Duration = Duration::from_secs(3_600);
+const INTERVAL: Duration = Duration::from_hours(1);
 
 /// Sweeps until the server stops.
 pub async fn run(users: Users, rooms: Rooms, shutdown: Shutdown) {

@@ -127,7 +127,8 @@ fn device(pusher: &KeptPusher) -> Map<String, Value> {
 }
 
 fn body(notification: Map<String, Value>) -> Vec<u8> {
-    json!({ "notification": notification })
+    let whole = [("notification".to_owned(), Value::Object(notification))];
+    Value::Object(Map::from_iter(whole))
         .to_string()
         .into_bytes()
 }

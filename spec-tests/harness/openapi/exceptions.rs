@@ -30,7 +30,9 @@ pub const COMMON_ERRORS: &[(u16, &str)] = &[
     (400, "M_NOT_JSON"),
     (401, "M_MISSING_TOKEN"),
     (401, "M_UNKNOWN_TOKEN"),
+    (401, "M_USER_LOCKED"),
     (403, "M_FORBIDDEN"),
+    (403, "M_USER_SUSPENDED"),
     (404, "M_NOT_FOUND"),
     (429, "M_LIMIT_EXCEEDED"),
 ];

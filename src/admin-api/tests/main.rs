@@ -1,5 +1,10 @@
 //! The administrator's endpoints, against a whole server in memory.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where it fails, in its helpers too"
+)]
+
 mod account;
 mod outsiders;
 mod registration_tokens;

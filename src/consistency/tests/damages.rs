@@ -15,7 +15,7 @@ pub(super) struct Damage {
     pub(super) what: &'static str,
     /// Whether a repair heals it.
     pub(super) heals: bool,
-    pub(super) damage: fn(&Store, Option<&Path>) -> Damaged,
+    pub(super) inflict: fn(&Store, Option<&Path>) -> Damaged,
 }
 
 /// The row that was damaged.
@@ -59,10 +59,10 @@ fn delete<T: Table>(store: &Store, key: &T::Key) {
     write(store, |batch| batch.delete::<T>(key));
 }
 
-fn damaged<T: Table>(key: impl ToString) -> Damaged {
+fn damaged<T: Table>(key: impl Into<String>) -> Damaged {
     Damaged {
         table: T::NAME,
-        key: key.to_string(),
+        key: key.into(),
     }
 }
 
@@ -75,7 +75,7 @@ fn number(rsn: Rsn) -> String {
 }
 
 /// Removes a row and says which.
-fn remove<T: Table>(store: &Store, key: &T::Key, name: impl ToString) -> Damaged {
+fn remove<T: Table>(store: &Store, key: &T::Key, name: impl Into<String>) -> Damaged {
     delete::<T>(store, key);
     damaged::<T>(name)
 }
@@ -146,7 +146,7 @@ macro_rules! damages {
         pub(super) const DAMAGES: &[Damage] = &[$(Damage {
             what: $what,
             heals: $heals,
-            damage: |$store, $media| $damage,
+            inflict: |$store, $media| $damage,
         }),*];
     };
 }

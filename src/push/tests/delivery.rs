@@ -100,7 +100,7 @@ async fn a_gateway_that_fails_is_asked_again_later_in_order() {
     assert_eq!(it.drain(&phone).await, Next::Rest);
     assert_eq!(
         events(&it.told()),
-        [&*one, &*one, &*one, &*one, &*two].map(|id| id.as_str())
+        [&*one, &*one, &*one, &*one, &*two].map(ruma::EventId::as_str)
     );
     // The next failure is the first of its row again.
     it.say(&alice, &room, "three").await;

@@ -205,7 +205,7 @@ async fn an_event_is_queued_once_over_restarts() {
     it.follow().await;
     // Heard of by nobody before the restart.
     let two = it.say(&alice, &room, "two").await;
-    assert_eq!(it.restart().await, [phone.clone()]);
+    assert_eq!(it.restart().await, std::slice::from_ref(&phone));
     it.follow().await;
     assert_eq!(it.queued(&phone).await, 2);
     it.drain(&phone).await;

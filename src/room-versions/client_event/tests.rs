@@ -2,7 +2,7 @@ use ruma::EventId;
 use serde_json::{Value, json};
 
 use super::{Unsigned, write_client_event};
-use crate::fixture::{ALICE, BOB, Room, Send, VERSIONS, member, message, state};
+use crate::fixture::{ALICE, BOB, Room, Send, VERSIONS, message, state};
 
 fn client_event(
     client: &[u8],

@@ -74,20 +74,6 @@ const ERRORS: &[(&str, &str)] = &[
     ("invite_by_3pid", "403"),
 ];
 
-/// Endpoints that wait for a test, as of 2026-11-22. Nothing is added here.
-const UNTESTED: &[&str] = &[
-    "room_initial_sync",
-    "get_events",
-    "get_one_event",
-    "peek_events",
-    "get_admin_lock_user",
-    "set_admin_lock_user",
-    "get_admin_suspend_user",
-    "set_admin_suspend_user",
-    "get_url_preview",
-    "initial_sync",
-];
-
 /// The endpoints that a request is for: two where the specification has two at one path. The slash before an empty
 /// state key is optional.
 fn endpoints_of(endpoints: &[Endpoint], method: &str, path: &str) -> Vec<usize> {
@@ -187,12 +173,7 @@ fn every_endpoint_answers_a_test_in_its_place_and_one_over_http() {
     let ring_3 = answered(&endpoints, "ring-3", "spec-tests/tests");
     let none = Vec::new();
     let mut missing = Vec::new();
-    let expected = |endpoint: &&Endpoint| !UNTESTED.contains(&endpoint.function);
-    for (number, endpoint) in endpoints
-        .iter()
-        .enumerate()
-        .filter(|(_, one)| expected(one))
-    {
+    for (number, endpoint) in endpoints.iter().enumerate() {
         let tests =
             |ring: &BTreeMap<usize, Vec<String>>| ring.get(&number).unwrap_or(&none).clone();
         let module = endpoint.module();

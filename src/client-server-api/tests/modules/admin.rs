@@ -82,10 +82,7 @@ async fn a_suspended_account_reads_and_leaves() {
         root.put(&suspend, json!({ "suspended": true })).await.ok(),
         json!({ "suspended": true })
     );
-    assert_eq!(
-        root.get(&suspend).await.ok(),
-        json!({ "suspended": true })
-    );
+    assert_eq!(root.get(&suspend).await.ok(), json!({ "suspended": true }));
     let (token, server) = (bob.access_token.clone().unwrap(), server.restart().await);
     let bob = server.anyone().with_token(&token);
     let content = json!({ "msgtype": "m.text", "body": "hi" });

@@ -371,6 +371,8 @@ async fn a_page_is_previewed_with_its_image_and_remembered() {
     let image = found["og:image"].as_str().unwrap();
     assert_eq!(&download(&alice, image, &[]).await.bytes[..], PNG);
     assert_eq!(preview("%2Fpage%23part").await, found);
+    let older = format!("{}?url={web}%2Fpage", PREVIEWS[1]);
+    assert_eq!(alice.get(&older).await.ok(), found);
     assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 1);
     server.clock.advance(60 * 60_000);
     preview("%2Fpage").await;

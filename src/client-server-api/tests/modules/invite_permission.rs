@@ -34,7 +34,7 @@ async fn invitations(client: &Client) -> usize {
     let answer = client.get("/_matrix/client/v3/sync").await.ok();
     answer["rooms"]["invite"]
         .as_object()
-        .map_or(0, |it| it.len())
+        .map_or(0, serde_json::Map::len)
 }
 
 #[tokio::test]

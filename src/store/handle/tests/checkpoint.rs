@@ -119,7 +119,11 @@ async fn under_writers_each_commit_is_whole_or_absent() {
                     .copied()
                     .eq(0..u32::try_from(accounts.len()).unwrap())
             );
-            assert!(accounts.len() as i64 >= upto.0, "{} {upto}", accounts.len());
+            assert!(
+                i64::try_from(accounts.len()).unwrap() >= upto.0,
+                "{} {upto}",
+                accounts.len()
+            );
             written.push(accounts.len());
         }
         stop.store(true, Ordering::Relaxed);
