@@ -66,12 +66,12 @@ fn a_world_readable_room_is_followed_without_joining() {
             "/v3/events?room_id={}&from={end}&timeout=20000",
             encode(&room)
         );
-        let bob = &bob;
-        let waiting = scope.spawn(move || bob.get(&path).ok());
-        let event = alice.say(&room, "after");
-        (waiting.join().unwrap(), event)
+        let saying = scope.spawn(|| alice.say(&room, "after"));
+        (bob.get(&path).ok(), saying.join().unwrap())
     });
     assert_eq!(query["chunk"][0]["event_id"], event.as_str());
+    let one = alice.get(&format!("/v3/events/{}", encode(&event))).ok();
+    assert_eq!(one["event_id"], event.as_str());
     let closed = alice.create_room(json!({"preset": "private_chat"}));
     bob.get(&room_path(&closed, "initialSync"))
         .fails(403, "M_FORBIDDEN");

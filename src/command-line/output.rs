@@ -126,7 +126,7 @@ mod tests {
         let output = Output::table(&["name", "admin"], rows, "Nobody.", json!([]));
         assert_eq!(
             output.text(),
-            "NAME       ADMIN\nalice      yes\nbob\u{fffd}[2J   -\n"
+            "NAME     ADMIN\nalice    yes\nbob\u{fffd}[2J  -\n"
         );
         let none = Output::table(&["name"], Vec::new(), "Nobody.", json!([]));
         assert_eq!(none.text(), "Nobody.\n");

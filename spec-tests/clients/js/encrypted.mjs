@@ -48,6 +48,15 @@ function waitFor(what, emitter, event, matches) {
     });
 }
 
+/** What `promise` becomes; fails after PATIENCE_MS, with what `state` says by then. */
+function soon(what, promise, state = () => "") {
+    return new Promise((resolve, reject) => {
+        const late = () => reject(new Error(`${what} did not come: ${JSON.stringify(state())}`));
+        const timer = setTimeout(late, PATIENCE_MS);
+        promise.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+}
+
 async function until(what, condition) {
     const end = Date.now() + PATIENCE_MS;
     for (;;) {
@@ -145,17 +154,19 @@ async function verify(old, fresh) {
     const asked = waitFor("the request", old, CryptoEvent.VerificationRequestReceived, () => true);
     const request = await fresh.getCrypto().requestOwnUserVerification();
     const [received] = await asked;
+    const phases = () => [request, received].map(({ phase, cancellationCode }) => ({ phase, cancellationCode }));
     await received.accept();
     await until("the request's acceptance", () => request.phase === VerificationPhase.Ready);
-    const verifier = await request.startVerification("m.sas.v1");
+    const verifier = await soon("the start's sending", request.startVerification("m.sas.v1"), phases);
     const shown = new Promise((resolve) => verifier.once(VerifierEvent.ShowSas, resolve));
     const verified = verifier.verify();
     await until("the start", () => received.verifier);
     const shownThere = new Promise((resolve) => received.verifier.once(VerifierEvent.ShowSas, resolve));
     const verifiedThere = received.verifier.verify();
-    const [here, there] = await Promise.all([shown, shownThere]);
+    const [here, there] = await soon("the emoji", Promise.all([shown, shownThere]), phases);
     check(JSON.stringify(here.sas.emoji) === JSON.stringify(there.sas.emoji), "different emoji");
-    await Promise.all([here.confirm(), there.confirm(), verified, verifiedThere]);
+    const done = Promise.all([here.confirm(), there.confirm(), verified, verifiedThere]);
+    await soon("the verification's end", done, phases);
     await until("the cross-signature", async () => {
         const status = await old.getCrypto().getDeviceVerificationStatus(fresh.getUserId(), fresh.getDeviceId());
         return status?.crossSigningVerified;

@@ -736,3 +736,19 @@ async fn ids_in_the_path_may_be_percent_encoded() {
         (&json!(room), &json!(event_id))
     );
 }
+
+#[tokio::test]
+async fn a_member_reads_a_room_at_once() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let room = create(&alice, json!({})).await;
+    say(&alice, &room, "hello", "1").await;
+    let told = alice.get(&path(&room, "initialSync?limit=1")).await.ok();
+    assert_eq!(told["membership"], "join");
+    assert_eq!(told["messages"]["chunk"][0]["content"]["body"], "hello");
+    server
+        .anyone()
+        .get(&path(&room, "initialSync"))
+        .await
+        .is(401, "M_MISSING_TOKEN");
+}

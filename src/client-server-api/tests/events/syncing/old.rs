@@ -260,3 +260,15 @@ async fn who_is_logged_out_waits_no_longer() {
         assert!(goes_on.ok().to_string().contains("news"));
     }
 }
+
+#[tokio::test]
+async fn one_event_is_told_to_who_may_see_it() {
+    let server = TestServer::new().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = create(&alice, json!({})).await;
+    let event = say(&alice, &room, "hello", "1").await;
+    let one = format!("/_matrix/client/v3/events/{event}");
+    assert_eq!(alice.get(&one).await.ok()["content"]["body"], "hello");
+    bob.get(&one).await.is(404, "M_NOT_FOUND");
+    server.anyone().get(&one).await.is(401, "M_MISSING_TOKEN");
+}
