@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use spec_tests::{Client, Server};
+use spec_tests::{Client, Server, encode, room_path};
 
 /// What a command printed and how it ended.
 pub(crate) struct Ran {
@@ -163,6 +163,38 @@ fn people_are_invited_by_a_token() {
     let gone = admin(&server, &["token", "revoke", token], "");
     assert_eq!(gone.code, 1);
     assert!(gone.error.contains("M_NOT_FOUND"), "{}", gone.error);
+}
+
+#[test]
+fn rooms_are_looked_at_and_explained_and_reports_closed() {
+    let server = Server::start();
+    let alice = server.client().register("alice");
+    let room = alice.create_room(json!({ "name": "Cats", "room_alias_name": "cats" }));
+    alice.set_state(&room, "m.room.name", "", json!({ "name": "Dogs" }));
+    let listed = admin(&server, &["room", "list"], "").ok();
+    assert!(
+        listed.contains(&room) && listed.contains("Dogs"),
+        "{listed}"
+    );
+    let shown = admin(&server, &["--json", "room", "show", "#cats:localhost"], "").json();
+    assert_eq!(shown["room_id"], room.as_str());
+    let members = admin(&server, &["room", "members", &room], "").ok();
+    assert!(members.contains(&alice.id), "{members}");
+    let state = admin(&server, &["room", "state", &room], "").ok();
+    assert!(state.contains("m.room.power_levels"), "{state}");
+    let why = admin(&server, &["room", "explain", &room, "m.room.name"], "").ok();
+    let (dogs, cats) = (why.find("Dogs").unwrap(), why.find("Cats").unwrap());
+    assert!(dogs < cats, "{why}");
+    let event = alice.say(&room, "rude");
+    let report = room_path(&room, &format!("report/{}", encode(&event)));
+    alice.post(&report, json!({ "reason": "rude" })).ok();
+    let reports = admin(&server, &["--json", "report", "list"], "").json();
+    let id = reports["reports"][0]["id"].to_string();
+    let shown = admin(&server, &["report", "show", &id], "").ok();
+    assert!(shown.contains("rude") && shown.contains(&event), "{shown}");
+    admin(&server, &["report", "close", &id], "").ok();
+    let none = admin(&server, &["report", "list"], "").ok();
+    assert_eq!(none, "Nobody has complained.\n");
 }
 
 #[test]

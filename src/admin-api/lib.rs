@@ -15,6 +15,8 @@ mod audit;
 mod devices;
 mod extract;
 mod registration_tokens;
+mod reports;
+mod rooms;
 mod server;
 mod users;
 
@@ -25,6 +27,7 @@ pub fn endpoints() -> Router<Services> {
     let router = Router::new();
     let router = accounts(router);
     let router = tokens(router);
+    let router = rooms_and_reports(router);
     about_the_server(router)
 }
 
@@ -95,6 +98,26 @@ fn tokens(router: Router<Services>) -> Router<Services> {
                 .put(registration_tokens::change)
                 .delete(registration_tokens::delete),
         )
+}
+
+fn rooms_and_reports(router: Router<Services>) -> Router<Services> {
+    let room = "/_synapse/admin/v1/rooms/{room_id}";
+    let reports = "/_synapse/admin/v1/event_reports";
+    router
+        .route("/_synapse/admin/v1/rooms", get(rooms::list))
+        .route(room, get(rooms::show))
+        .route(&format!("{room}/members"), get(rooms::members))
+        .route(&format!("{room}/state"), get(rooms::state))
+        .route(
+            "/_myelin/admin/v1/rooms/{room_id}/explain",
+            get(rooms::explain),
+        )
+        .route(reports, get(reports::list_of_events))
+        .route(
+            &format!("{reports}/{{report_id}}"),
+            get(reports::show_of_event).delete(reports::close),
+        )
+        .route("/_myelin/admin/v1/reports", get(reports::list))
 }
 
 fn about_the_server(router: Router<Services>) -> Router<Services> {

@@ -11,6 +11,8 @@ use host::Host;
 
 mod ask;
 mod output;
+mod report;
+mod room;
 mod server;
 mod token;
 mod user;
@@ -54,6 +56,12 @@ enum What {
     /// Registration tokens: invite people.
     #[command(subcommand)]
     Token(token::Token),
+    /// Rooms: what there is, and why it is as it is.
+    #[command(subcommand)]
+    Room(room::Room),
+    /// What people reported.
+    #[command(subcommand)]
+    Report(report::Report),
     /// The server itself.
     #[command(subcommand)]
     Server(server::Server),
@@ -74,6 +82,8 @@ impl Admin {
         let output = match self.what {
             What::User(command) => command.run(&client).await?,
             What::Token(command) => command.run(&client).await?,
+            What::Room(command) => command.run(&client).await?,
+            What::Report(command) => command.run(&client).await?,
             What::Server(command) => command.run(&client).await?,
         };
         let text = if self.json {

@@ -19,6 +19,7 @@ use store::{
 use crate::{
     Room, RoomError, Rooms,
     append::{Append, Commit, NewEvent},
+    server_acl::SERVER_ACL,
 };
 
 /// Characters of a room id's random part in room versions 1 to 11: 107 bits.
@@ -293,6 +294,9 @@ impl Rooms {
                 let room = append.room();
                 self.check_canonical_alias(room, &initial.content, alias)
                     .await?;
+            }
+            if initial.event_type == SERVER_ACL {
+                self.check_server_acl(&initial.content)?;
             }
             let overridden = initial.state_key.is_empty()
                 && ((initial.event_type == "m.room.name" && creation.name.is_some())

@@ -14,6 +14,7 @@ use room_versions::Signer;
 use ruma::{OwnedServerName, RoomId, RoomVersionId, ServerName, UserId};
 use store::{RoomNid, Store};
 
+mod administration;
 mod aggregations;
 mod aliases;
 mod append;
@@ -38,6 +39,7 @@ mod relations;
 mod reports;
 mod room;
 mod send;
+mod server_acl;
 mod sharing;
 mod state_at;
 mod summary;
@@ -51,6 +53,7 @@ mod upgrade;
 mod visibility;
 mod watch;
 
+pub use administration::{Explained, Report};
 pub use aggregations::{Bundles, Reader};
 pub use creation::{Creation, InitialState, Preset};
 /// What follows from an event alone, for who compares it with what is kept.

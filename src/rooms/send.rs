@@ -22,6 +22,7 @@ use crate::{
     event::event_key,
     guests::GUEST_ACCESS,
     room::{TransactionKey, Writer},
+    server_acl::SERVER_ACL,
 };
 
 /// A client's name for one request, so that the same request sent twice has one effect.
@@ -83,7 +84,8 @@ impl Rooms {
     /// Sets state. Setting what is already there, by the same sender, answers with the event that is there.
     ///
     /// # Errors
-    /// As [`Rooms::send_message`]; [`RoomError::BadAlias`] for an `m.room.canonical_alias` that names aliases of other rooms.
+    /// As [`Rooms::send_message`]; [`RoomError::BadAlias`] for an `m.room.canonical_alias` that names aliases of other rooms;
+    /// [`RoomError::InvalidParam`] for an `m.room.server_acl` that denies this server.
     pub async fn set_state(
         &self,
         room_id: &RoomId,
@@ -95,6 +97,9 @@ impl Rooms {
         let room = self.room_to_send(room_id).await?;
         if event_type == "m.room.canonical_alias" {
             self.check_canonical_alias(&room, content, None).await?;
+        }
+        if event_type == SERVER_ACL {
+            self.check_server_acl(content)?;
         }
         if event_type == "m.room.member" {
             return self.set_member(&room, sender, state_key, content).await;

@@ -8,6 +8,8 @@
 mod account;
 mod outsiders;
 mod registration_tokens;
+mod reports;
+mod rooms;
 mod users;
 
 use test_support::{Client, TestServer};

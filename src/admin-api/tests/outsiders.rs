@@ -53,6 +53,17 @@ const ENDPOINTS: &[(&str, &[Method])] = &[
         "/_synapse/admin/v1/registration_tokens/{token}",
         &[Method::GET, Method::PUT, Method::DELETE],
     ),
+    ("/_synapse/admin/v1/rooms", &[Method::GET]),
+    ("/_synapse/admin/v1/rooms/{room_id}", &[Method::GET]),
+    ("/_synapse/admin/v1/rooms/{room_id}/members", &[Method::GET]),
+    ("/_synapse/admin/v1/rooms/{room_id}/state", &[Method::GET]),
+    ("/_myelin/admin/v1/rooms/{room_id}/explain", &[Method::GET]),
+    ("/_synapse/admin/v1/event_reports", &[Method::GET]),
+    (
+        "/_synapse/admin/v1/event_reports/{report_id}",
+        &[Method::GET, Method::DELETE],
+    ),
+    ("/_myelin/admin/v1/reports", &[Method::GET]),
     ("/_synapse/admin/v1/server_version", &[Method::GET]),
     ("/_myelin/admin/v1/server", &[Method::GET]),
     ("/_myelin/admin/v1/audit", &[Method::GET]),
@@ -66,7 +77,9 @@ async fn without_a_token_and_with_a_users_there_is_nothing() {
         let path = path
             .replace("{user_id}", "@alice:localhost")
             .replace("{device_id}", &alice.device_id)
-            .replace("{token}", "none");
+            .replace("{token}", "none")
+            .replace("{room_id}", "!room:localhost")
+            .replace("{report_id}", "1");
         for method in *methods {
             let anyone = server.anyone();
             let reply = anyone.send(method.clone(), &path, "{}").await;

@@ -480,6 +480,33 @@ async fn the_rules_guard_their_own_state() {
 }
 
 #[tokio::test]
+async fn an_acl_that_shuts_this_server_out_is_refused() {
+    let server = TestServer::new().await;
+    let alice = server.register("alice").await;
+    let acl = |allow: Value, deny: Value| json!({ "allow": allow, "deny": deny, "allow_ip_literals": false });
+    let shut = [
+        (acl(json!([]), json!([])), "M_INVALID_PARAM"),
+        (acl(json!(["*"]), json!(["local*"])), "M_INVALID_PARAM"),
+        (acl(json!(["elsewhere.org"]), json!([])), "M_INVALID_PARAM"),
+        (acl(json!("*"), json!([])), "M_BAD_JSON"),
+    ];
+    let room = public(&alice).await;
+    let state = path(&room, "state/m.room.server_acl");
+    for (content, errcode) in shut {
+        alice.put(&state, content.clone()).await.is(400, errcode);
+        let initial = json!([{ "type": "m.room.server_acl", "content": content }]);
+        let create = json!({ "initial_state": initial });
+        alice
+            .post("/_matrix/client/v3/createRoom", create)
+            .await
+            .is(400, errcode);
+    }
+    let open = acl(json!(["*"]), json!(["evil.org"]));
+    alice.put(&state, open.clone()).await.ok();
+    assert_eq!(alice.get(&state).await.ok(), open);
+}
+
+#[tokio::test]
 async fn sending_is_limited() {
     let server = TestServer::with(|config| {
         config.rate_limits.enabled = true;
