@@ -54,9 +54,11 @@ async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     }
     stop_on_signals(&host, trigger)?;
     let server = Server::new(router(services), &config.limits, host);
+    let program = std::env::args().next();
+    let program = program.as_deref().unwrap_or("myelin");
+    let welcome = welcome::text(&config, &addresses, token.as_deref(), program);
     // Nobody has to read it.
-    let _ = std::io::stdout()
-        .write_all(welcome::text(&config, &addresses, token.as_deref()).as_bytes());
+    let _ = std::io::stdout().write_all(welcome.as_bytes());
     tracing::info!(duration_ms = started.elapsed().as_millis(), "started");
     notify(NotifyState::Ready);
     server.serve(listeners, shutdown).await;
