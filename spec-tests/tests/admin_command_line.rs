@@ -198,6 +198,32 @@ fn rooms_are_looked_at_and_explained_and_reports_closed() {
 }
 
 #[test]
+fn files_are_listed_and_deleted() {
+    let server = Server::start();
+    let alice = server.client().register("alice");
+    let headers = [("content-type", "text/plain")];
+    let upload = |text: &[u8]| {
+        let answer = alice.send("POST", "/_matrix/media/v3/upload", &headers, Some(text));
+        answer.ok()["content_uri"].as_str().unwrap().to_owned()
+    };
+    let (one, other) = (upload(b"one"), upload(b"other"));
+    let listed = admin(&server, &["media", "list", &alice.id], "").ok();
+    assert!(listed.contains("text/plain"), "{listed}");
+    let deleted = admin(&server, &["media", "delete", &one], "").ok();
+    assert_eq!(deleted, "1 deleted.\n");
+    let deleted = admin(
+        &server,
+        &["--json", "media", "delete", "--all-of", &alice.id],
+        "",
+    )
+    .json();
+    let id = other.rsplit('/').next().unwrap();
+    assert_eq!(deleted["deleted_media"], json!([id]));
+    let wrong = admin(&server, &["media", "delete", "nonsense"], "");
+    assert_eq!(wrong.code, 2, "{}", wrong.error);
+}
+
+#[test]
 fn a_stopped_server_is_looked_after_all_the_same() {
     let mut server = Server::start();
     admin(

@@ -14,6 +14,7 @@ mod account;
 mod audit;
 mod devices;
 mod extract;
+mod media;
 mod registration_tokens;
 mod reports;
 mod rooms;
@@ -68,6 +69,14 @@ fn accounts(router: Router<Services>) -> Router<Services> {
         .route(&format!("{user}/login"), post(account::login_as))
         .route(&format!("{user}/joined_rooms"), get(account::joined_rooms))
         .route(&format!("{user}/pushers"), get(account::pushers))
+        .route(
+            &format!("{user}/media"),
+            get(media::of_user).delete(media::delete_of_user),
+        )
+        .route(
+            "/_synapse/admin/v1/media/{server_name}/{media_id}",
+            axum::routing::delete(media::delete),
+        )
         .route(&format!("{user}/accountdata"), get(account::account_data))
         .route("/_synapse/admin/v1/whois/{user_id}", get(devices::whois))
         .route(devices, get(devices::list))

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use host::Host;
 
 mod ask;
+mod media;
 mod output;
 mod report;
 mod room;
@@ -59,6 +60,9 @@ enum What {
     /// Rooms: what there is, and why it is as it is.
     #[command(subcommand)]
     Room(room::Room),
+    /// Uploaded files.
+    #[command(subcommand)]
+    Media(media::Media),
     /// What people reported.
     #[command(subcommand)]
     Report(report::Report),
@@ -83,6 +87,7 @@ impl Admin {
             What::User(command) => command.run(&client).await?,
             What::Token(command) => command.run(&client).await?,
             What::Room(command) => command.run(&client).await?,
+            What::Media(command) => command.run(&client).await?,
             What::Report(command) => command.run(&client).await?,
             What::Server(command) => command.run(&client).await?,
         };

@@ -6,6 +6,7 @@
 )]
 
 mod account;
+mod media;
 mod outsiders;
 mod registration_tokens;
 mod reports;

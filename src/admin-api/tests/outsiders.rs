@@ -53,6 +53,14 @@ const ENDPOINTS: &[(&str, &[Method])] = &[
         "/_synapse/admin/v1/registration_tokens/{token}",
         &[Method::GET, Method::PUT, Method::DELETE],
     ),
+    (
+        "/_synapse/admin/v1/users/{user_id}/media",
+        &[Method::GET, Method::DELETE],
+    ),
+    (
+        "/_synapse/admin/v1/media/{server_name}/{media_id}",
+        &[Method::DELETE],
+    ),
     ("/_synapse/admin/v1/rooms", &[Method::GET]),
     ("/_synapse/admin/v1/rooms/{room_id}", &[Method::GET]),
     ("/_synapse/admin/v1/rooms/{room_id}/members", &[Method::GET]),
@@ -79,7 +87,9 @@ async fn without_a_token_and_with_a_users_there_is_nothing() {
             .replace("{device_id}", &alice.device_id)
             .replace("{token}", "none")
             .replace("{room_id}", "!room:localhost")
-            .replace("{report_id}", "1");
+            .replace("{report_id}", "1")
+            .replace("{server_name}", "localhost")
+            .replace("{media_id}", "x");
         for method in *methods {
             let anyone = server.anyone();
             let reply = anyone.send(method.clone(), &path, "{}").await;
