@@ -31,6 +31,8 @@ fn a_message_wakes_its_device_and_is_told_once() {
     assert_eq!(event["sender"], alice.id);
     assert_eq!(event["type"], "org.example.test");
     assert_eq!(told(&feed.next(0)), NONE);
+    // Nobody waits for the deletion; whoever waits for a later commit has waited for it too.
+    send(&alice, &fresh("txn"), (&alice.id, &alice.device_id), 2);
     assert_eq!(told(&bob.sync(&[])), NONE, "it was acknowledged");
     assert_eq!(told(&other.sync(&[])), NONE);
 }

@@ -43,6 +43,8 @@ async fn a_message_reaches_its_device_and_no_other_until_it_is_acknowledged() {
     }
     assert!(told(&sync(&other, "").await).is_empty());
     assert!(bobs.next().await.get("to_device").is_none());
+    // Nobody waits for the deletion; whoever waits for a later commit has waited for it too.
+    send(&alice, 2, (&alice.user_id, &alice.device_id)).await;
     assert!(
         told(&sync(&bob, "").await).is_empty(),
         "it was acknowledged"
