@@ -72,11 +72,19 @@ pub(crate) struct Rename {
 /// `M_NOT_FOUND`; `M_TOO_LARGE` for a long name.
 pub async fn rename(
     State(users): State<Users>,
-    _: Administrator,
+    State(administration): State<Administration>,
+    administrator: Administrator,
     target: Target,
     InPath((_, device_id)): InPath<(String, OwnedDeviceId)>,
     JsonBody(body): JsonBody<Rename>,
 ) -> Result<Response, Error> {
+    let audit = administration.audit(
+        &administrator.name,
+        "user.rename_device",
+        target.user_id.as_str(),
+        json!({ "device": device_id }),
+    );
+    audit.await?;
     users
         .rename_device(target.user, &device_id, body.display_name)
         .await?;

@@ -1,5 +1,5 @@
-//! What the spec keeps under `/_matrix/media`: uploads, and the frozen paths that need no login. Those serve what was
-//! uploaded while `media.unauthenticated_downloads` was on, and nothing else.
+//! What the spec keeps under `/_matrix/media`: uploads, and the frozen paths that need no login. Those serve everything while
+//! `media.unauthenticated_downloads` is on, and afterwards what was uploaded meanwhile.
 //! [spec](https://spec.matrix.org/v1.19/client-server-api/#content-repo-client-behaviour)
 
 #![expect(
