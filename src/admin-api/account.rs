@@ -33,13 +33,9 @@ pub async fn deactivate(
 ) -> Result<Response, Error> {
     not_oneself(&administrator, &target)?;
     let details = json!({ "erase": body.erase });
-    let audit = administration.audit(
-        &administrator.name,
-        "user.deactivate",
-        target.user_id.as_str(),
-        details,
-    );
-    audit.await?;
+    administrator
+        .audit("user.deactivate", &target.user_id, details)
+        .await?;
     administration
         .deactivate(target.user, &target.user_id, body.erase)
         .await?;
@@ -67,7 +63,6 @@ fn yes() -> bool {
 /// As a change of password's; `M_FORBIDDEN` for a closed account.
 pub async fn reset_password(
     State(users): State<Users>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     target: Target,
     JsonBody(body): JsonBody<ResetPassword>,
@@ -78,13 +73,9 @@ pub async fn reset_password(
         return Err(StandardError::forbidden(message).into());
     }
     let details = json!({ "logout_devices": body.logout_devices });
-    let audit = administration.audit(
-        &administrator.name,
-        "user.reset_password",
-        target.user_id.as_str(),
-        details,
-    );
-    audit.await?;
+    administrator
+        .audit("user.reset_password", &target.user_id, details)
+        .await?;
     users
         .reset_password(target.user, &body.new_password, body.logout_devices)
         .await?;
@@ -103,20 +94,15 @@ pub(crate) struct Suspend {
 /// `M_FORBIDDEN` for the administrator's own account.
 pub async fn suspend(
     State(users): State<Users>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     target: Target,
     JsonBody(body): JsonBody<Suspend>,
 ) -> Result<Response, Error> {
     not_oneself(&administrator, &target)?;
     let details = json!({ "suspend": body.suspend });
-    let audit = administration.audit(
-        &administrator.name,
-        "user.suspend",
-        target.user_id.as_str(),
-        details,
-    );
-    audit.await?;
+    administrator
+        .audit("user.suspend", &target.user_id, details)
+        .await?;
     users.set_suspended(target.user, body.suspend).await?;
     let key = format!("user_{}_suspended", target.user_id);
     let answer = Map::from_iter([(key, Value::Bool(body.suspend))]);
@@ -135,20 +121,15 @@ pub(crate) struct Lock {
 /// `M_FORBIDDEN` for the administrator's own account.
 pub async fn lock(
     State(users): State<Users>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     target: Target,
     JsonBody(body): JsonBody<Lock>,
 ) -> Result<Response, Error> {
     not_oneself(&administrator, &target)?;
     let details = json!({ "locked": body.locked });
-    let audit = administration.audit(
-        &administrator.name,
-        "user.lock",
-        target.user_id.as_str(),
-        details,
-    );
-    audit.await?;
+    administrator
+        .audit("user.lock", &target.user_id, details)
+        .await?;
     users.set_locked(target.user, body.locked).await?;
     Ok(json(StatusCode::OK, &json!({ "locked": body.locked })))
 }
@@ -170,7 +151,6 @@ pub(crate) struct SetAdmin {
 /// `M_UNKNOWN` (400) for who would demote themself, as Synapse has it; `M_FORBIDDEN` for a closed account.
 pub async fn set_admin(
     State(users): State<Users>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     target: Target,
     JsonBody(body): JsonBody<SetAdmin>,
@@ -188,13 +168,9 @@ pub async fn set_admin(
     } else {
         "user.demote"
     };
-    let audit = administration.audit(
-        &administrator.name,
-        action,
-        target.user_id.as_str(),
-        Value::Null,
-    );
-    audit.await?;
+    administrator
+        .audit(action, &target.user_id, Value::Null)
+        .await?;
     users.set_admin(target.user, body.admin).await?;
     Ok(json(StatusCode::OK, &json!({})))
 }
@@ -214,7 +190,6 @@ pub(crate) struct LoginAs {
 /// `M_FORBIDDEN` for the administrator's own account; `M_USER_DEACTIVATED`.
 pub async fn login_as(
     State(users): State<Users>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     target: Target,
     JsonBody(body): JsonBody<LoginAs>,
@@ -224,13 +199,9 @@ pub async fn login_as(
         return Err(StandardError::forbidden(message).into());
     }
     let details = json!({ "valid_until_ms": body.valid_until_ms });
-    let audit = administration.audit(
-        &administrator.name,
-        "user.login_as",
-        target.user_id.as_str(),
-        details,
-    );
-    audit.await?;
+    administrator
+        .audit("user.login_as", &target.user_id, details)
+        .await?;
     let access_token = users.login_as(target.user, body.valid_until_ms).await?;
     Ok(json(
         StatusCode::OK,
@@ -268,17 +239,12 @@ pub async fn pushers(
 pub async fn account_data(
     State(users): State<Users>,
     State(rooms): State<Rooms>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     target: Target,
 ) -> Result<Response, Error> {
-    let audit = administration.audit(
-        &administrator.name,
-        "user.account_data",
-        target.user_id.as_str(),
-        Value::Null,
-    );
-    audit.await?;
+    administrator
+        .audit("user.account_data", &target.user_id, Value::Null)
+        .await?;
     let (mut global, mut by_room) = (Map::new(), Map::new());
     for event in users.account_data_all(target.user).await? {
         let content: Value = serde_json::from_slice(&event.content).map_err(Error::internal)?;

@@ -2,21 +2,27 @@
 //! ([Synapse's](https://element-hq.github.io/synapse/latest/admin_api/user_admin_api.html#user-devices)).
 
 use ::users::{Device, Users};
-use administration::Administration;
 use axum::{extract::State, response::Response};
-use client_server_api::Error;
+use client_server_api::{
+    Error,
+    modules::{
+        admin,
+        device_management::{delete_dehydrated, every_device},
+    },
+};
+use encryption::Encryption;
 use http::StatusCode;
 use http_layer::{JsonBody, StandardError, json};
 use ruma::{OwnedDeviceId, UserId};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
     Administrator,
     extract::{InPath, Target},
 };
 
-fn device_json(user_id: &UserId, device: &Device) -> Value {
+fn device_json(user_id: &UserId, device: &Device, dehydrated: bool) -> Value {
     json!({
         "device_id": device.device_id,
         "display_name": device.display_name,
@@ -24,19 +30,21 @@ fn device_json(user_id: &UserId, device: &Device) -> Value {
         "last_seen_user_agent": null,
         "last_seen_ts": device.last_seen_ts,
         "user_id": user_id,
+        "dehydrated": dehydrated,
     })
 }
 
 /// `GET /_synapse/admin/v2/users/{userId}/devices`
 pub async fn list(
     State(users): State<Users>,
+    State(encryption): State<Encryption>,
     _: Administrator,
     target: Target,
 ) -> Result<Response, Error> {
-    let devices = users.devices(target.user).await?;
+    let devices = every_device(&users, &encryption, target.user).await?;
     let devices: Vec<Value> = devices
         .iter()
-        .map(|device| device_json(&target.user_id, device))
+        .map(|(device, dehydrated)| device_json(&target.user_id, device, *dehydrated))
         .collect();
     Ok(json(
         StatusCode::OK,
@@ -50,13 +58,20 @@ pub async fn list(
 /// `M_NOT_FOUND`.
 pub async fn show(
     State(users): State<Users>,
+    State(encryption): State<Encryption>,
     _: Administrator,
     target: Target,
     InPath((_, device_id)): InPath<(String, OwnedDeviceId)>,
 ) -> Result<Response, Error> {
-    let device = users.device(target.user, &device_id).await?;
-    let device = device.ok_or_else(|| StandardError::not_found("Device not found"))?;
-    Ok(json(StatusCode::OK, &device_json(&target.user_id, &device)))
+    let devices = every_device(&users, &encryption, target.user).await?;
+    let found = devices
+        .iter()
+        .find(|(device, _)| device.device_id == device_id);
+    let (device, dehydrated) = found.ok_or_else(|| StandardError::not_found("Device not found"))?;
+    Ok(json(
+        StatusCode::OK,
+        &device_json(&target.user_id, device, *dehydrated),
+    ))
 }
 
 /// The body of [`rename`].
@@ -72,19 +87,18 @@ pub(crate) struct Rename {
 /// `M_NOT_FOUND`; `M_TOO_LARGE` for a long name.
 pub async fn rename(
     State(users): State<Users>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     target: Target,
     InPath((_, device_id)): InPath<(String, OwnedDeviceId)>,
     JsonBody(body): JsonBody<Rename>,
 ) -> Result<Response, Error> {
-    let audit = administration.audit(
-        &administrator.name,
-        "user.rename_device",
-        target.user_id.as_str(),
-        json!({ "device": device_id }),
-    );
-    audit.await?;
+    administrator
+        .audit(
+            "user.rename_device",
+            &target.user_id,
+            json!({ "device": device_id }),
+        )
+        .await?;
     users
         .rename_device(target.user, &device_id, body.display_name)
         .await?;
@@ -96,19 +110,12 @@ pub async fn rename(
 /// One that is not there is deleted already.
 pub async fn delete(
     State(users): State<Users>,
-    State(administration): State<Administration>,
+    State(encryption): State<Encryption>,
     administrator: Administrator,
     target: Target,
     InPath((_, device_id)): InPath<(String, OwnedDeviceId)>,
 ) -> Result<Response, Error> {
-    remove(
-        &users,
-        &administration,
-        &administrator,
-        &target,
-        &[device_id],
-    )
-    .await
+    remove((&users, &encryption), &administrator, &target, &[device_id]).await
 }
 
 /// The body of [`delete_several`].
@@ -120,14 +127,13 @@ pub(crate) struct Several {
 /// `POST /_synapse/admin/v2/users/{userId}/delete_devices`
 pub async fn delete_several(
     State(users): State<Users>,
-    State(administration): State<Administration>,
+    State(encryption): State<Encryption>,
     administrator: Administrator,
     target: Target,
     JsonBody(body): JsonBody<Several>,
 ) -> Result<Response, Error> {
     remove(
-        &users,
-        &administration,
+        (&users, &encryption),
         &administrator,
         &target,
         &body.devices,
@@ -136,19 +142,19 @@ pub async fn delete_several(
 }
 
 async fn remove(
-    users: &Users,
-    administration: &Administration,
+    (users, encryption): (&Users, &Encryption),
     administrator: &Administrator,
     target: &Target,
     devices: &[OwnedDeviceId],
 ) -> Result<Response, Error> {
-    let audit = administration.audit(
-        &administrator.name,
-        "user.delete_devices",
-        target.user_id.as_str(),
-        json!({ "devices": devices }),
-    );
-    audit.await?;
+    administrator
+        .audit(
+            "user.delete_devices",
+            &target.user_id,
+            json!({ "devices": devices }),
+        )
+        .await?;
+    delete_dehydrated(encryption, target.user, devices).await?;
     users.delete_devices(target.user, devices).await?;
     Ok(json(StatusCode::OK, &json!({})))
 }
@@ -158,17 +164,12 @@ async fn remove(
 /// Every device.
 pub async fn log_out(
     State(users): State<Users>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     target: Target,
 ) -> Result<Response, Error> {
-    let audit = administration.audit(
-        &administrator.name,
-        "user.logout",
-        target.user_id.as_str(),
-        Value::Null,
-    );
-    audit.await?;
+    administrator
+        .audit("user.logout", &target.user_id, Value::Null)
+        .await?;
     users.logout_all(target.user).await?;
     Ok(json(StatusCode::OK, &json!({})))
 }
@@ -179,18 +180,6 @@ pub async fn whois(
     _: Administrator,
     target: Target,
 ) -> Result<Response, Error> {
-    let mut devices = Map::new();
-    for device in users.devices(target.user).await? {
-        let connection = json!({
-            "ip": device.last_seen_ip,
-            "last_seen": device.last_seen_ts,
-            "user_agent": null,
-        });
-        let sessions = json!({ "sessions": [{ "connections": [connection] }] });
-        devices.insert(device.device_id.to_string(), sessions);
-    }
-    Ok(json(
-        StatusCode::OK,
-        &json!({ "user_id": target.user_id, "devices": devices }),
-    ))
+    let answer = admin::whois(&target.user_id, users.devices(target.user).await?);
+    Ok(json(StatusCode::OK, &answer))
 }

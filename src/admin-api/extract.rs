@@ -1,6 +1,7 @@
 //! Who asks, and the parts of a request that have no ruma type.
 
 use ::users::{Account, Users};
+use administration::Administration;
 use axum::{
     extract::{FromRef, FromRequestParts, Path, Query},
     http::request::Parts,
@@ -9,29 +10,48 @@ use client_server_api::{Error, Services, Session};
 use http_layer::{Peer, StandardError};
 use ruma::{OwnedUserId, UserId};
 use serde::de::DeserializeOwned;
-use store::UserNid;
+use serde_json::Value;
+use store::{StoreError, UserNid};
 
 /// An administrator: a process of the server's own user, or of root, on the owner's socket; or an administrator's
 /// access token.
 ///
 /// # Errors
 /// `M_MISSING_TOKEN`, `M_UNKNOWN_TOKEN`; `M_FORBIDDEN` for everybody else.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Administrator {
     /// A user id, or `uid 1000`, for the audit log.
     pub name: String,
     /// The administrator's own account, if it was a token.
     pub user: Option<UserNid>,
+    administration: Administration,
+}
+
+impl Administrator {
+    /// Keeps that they are about to do `action` to `target`: on the disk before it is done. No secrets in `details`.
+    pub(crate) async fn audit(
+        &self,
+        action: &str,
+        target: impl AsRef<str>,
+        details: Value,
+    ) -> Result<(), StoreError> {
+        let by = &self.name;
+        self.administration
+            .audit(by, action, target.as_ref(), details)
+            .await
+    }
 }
 
 impl FromRequestParts<Services> for Administrator {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &Services) -> Result<Self, Error> {
+        let administration = Administration::from_ref(state);
         if let Some(Peer::Owner { uid }) = parts.extensions.get::<Peer>() {
             return Ok(Self {
                 name: format!("uid {uid}"),
                 user: None,
+                administration,
             });
         }
         let session = <Session as FromRequestParts<_>>::from_request_parts(parts, state).await?;
@@ -42,6 +62,7 @@ impl FromRequestParts<Services> for Administrator {
         Ok(Self {
             name: session.user_id.to_string(),
             user: Some(session.user),
+            administration,
         })
     }
 }

@@ -1,7 +1,6 @@
 //! Uploaded files
 //! ([Synapse's media API](https://element-hq.github.io/synapse/latest/admin_api/media_admin_api.html)).
 
-use administration::Administration;
 use axum::{extract::State, response::Response};
 use client_server_api::Error;
 use http::StatusCode;
@@ -73,19 +72,13 @@ pub async fn of_user(
 /// The latest hundred, or as many as asked for: done again until none is left.
 pub async fn delete_of_user(
     State(media): State<Media>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     target: Target,
     Params(page): Params<Page>,
 ) -> Result<Response, Error> {
-    let by = &administrator.name;
-    let audit = administration.audit(
-        by,
-        "media.delete_of_user",
-        target.user_id.as_str(),
-        Value::Null,
-    );
-    audit.await?;
+    administrator
+        .audit("media.delete_of_user", &target.user_id, Value::Null)
+        .await?;
     let found = media.of_user(target.user, page.from, page.limit()).await?;
     let mut deleted = Vec::new();
     for file in found.files {
@@ -108,15 +101,15 @@ pub async fn delete_of_user(
 /// `M_NOT_FOUND`; `M_INVALID_PARAM` for another server's.
 pub async fn delete(
     State(media): State<Media>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     InPath((server, media_id)): InPath<(OwnedServerName, String)>,
 ) -> Result<Response, Error> {
     if !media.is_local(&server) {
         return Err(StandardError::invalid_param("Can only delete local media").into());
     }
-    let audit = administration.audit(&administrator.name, "media.delete", &media_id, Value::Null);
-    audit.await?;
+    administrator
+        .audit("media.delete", &media_id, Value::Null)
+        .await?;
     match media.delete(&media_id).await {
         Ok(()) => Ok(json(
             StatusCode::OK,

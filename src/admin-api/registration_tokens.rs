@@ -2,7 +2,6 @@
 //! ([Synapse's](https://element-hq.github.io/synapse/latest/usage/administration/admin_api/registration_tokens.html)).
 
 use ::users::{RegistrationToken, TokenToCreate, Users};
-use administration::Administration;
 use axum::{extract::State, response::Response};
 use client_server_api::Error;
 use host::Host;
@@ -95,7 +94,6 @@ pub(crate) struct Create {
 pub async fn create(
     State(users): State<Users>,
     State(host): State<Host>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     JsonBody(body): JsonBody<Create>,
 ) -> Result<Response, Error> {
@@ -107,9 +105,7 @@ pub async fn create(
     }
     in_future(&host, body.expiry_time)?;
     let details = json!({ "uses_allowed": body.uses_allowed, "expiry_time": body.expiry_time });
-    administration
-        .audit(&administrator.name, "token.create", "", details)
-        .await?;
+    administrator.audit("token.create", "", details).await?;
     let new = TokenToCreate {
         token: body.token,
         length: body.length,
@@ -143,7 +139,6 @@ fn in_future(host: &Host, expiry_ms: Option<u64>) -> Result<(), StandardError> {
 pub async fn change(
     State(users): State<Users>,
     State(host): State<Host>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     InPath(name): InPath<String>,
     JsonBody(body): JsonBody<serde_json::Map<String, Value>>,
@@ -163,9 +158,7 @@ pub async fn change(
     let (uses, expiry) = (number("uses_allowed")?, number("expiry_time")?);
     in_future(&host, expiry.flatten())?;
     let details = json!({ "uses_allowed": uses, "expiry_time": expiry });
-    administration
-        .audit(&administrator.name, "token.change", &name, details)
-        .await?;
+    administrator.audit("token.change", &name, details).await?;
     let changed = users.change_registration_token(&name, |token| {
         if let Some(uses) = uses {
             token.uses_allowed = uses;
@@ -184,12 +177,12 @@ pub async fn change(
 /// `M_NOT_FOUND`.
 pub async fn delete(
     State(users): State<Users>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     InPath(name): InPath<String>,
 ) -> Result<Response, Error> {
-    let audit = administration.audit(&administrator.name, "token.delete", &name, Value::Null);
-    audit.await?;
+    administrator
+        .audit("token.delete", &name, Value::Null)
+        .await?;
     if !users.delete_registration_token(&name).await? {
         return Err(no_such(&name).into());
     }

@@ -2,7 +2,6 @@
 //! ([Synapse's, for events](https://element-hq.github.io/synapse/latest/admin_api/event_reports.html)).
 
 use ::rooms::{Report, Rooms};
-use administration::Administration;
 use axum::{extract::State, response::Response};
 use client_server_api::Error;
 use host::Host;
@@ -137,13 +136,13 @@ fn no_such() -> StandardError {
 /// `M_NOT_FOUND`.
 pub async fn close(
     State(rooms): State<Rooms>,
-    State(administration): State<Administration>,
     administrator: Administrator,
     InPath(id): InPath<i64>,
 ) -> Result<Response, Error> {
     let name = id.to_string();
-    let audit = administration.audit(&administrator.name, "report.close", &name, Value::Null);
-    audit.await?;
+    administrator
+        .audit("report.close", &name, Value::Null)
+        .await?;
     if !rooms.close_report(Pos(id)).await? {
         return Err(no_such().into());
     }

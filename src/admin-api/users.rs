@@ -292,10 +292,7 @@ pub async fn create_or_modify(
     let user_id = local_user(&users, &name)?;
     check(&body)?;
     let known = users.account(&user_id).await?;
-    administration
-        .audit(
-            &administrator.name,
-            if known.is_some() {
+    administrator.audit(if known.is_some() {
                 "user.modify"
             } else {
                 "user.create"

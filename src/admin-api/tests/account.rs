@@ -166,6 +166,16 @@ async fn devices_are_seen_renamed_and_removed() {
         .await
         .ok();
     assert_eq!(admin.get(&one).await.ok()["display_name"], "telephone");
+    let audit = admin.get("/_myelin/admin/v1/audit").await.ok();
+    let deed = &audit["deeds"][0];
+    assert_eq!(
+        (&deed["action"], &deed["target"], &deed["details"]),
+        (
+            &json!("user.rename_device"),
+            &json!("@bob:localhost"),
+            &json!({ "device": bob.device_id })
+        )
+    );
     admin.delete(&one, json!({})).await.ok();
     admin.get(&one).await.is(404, "M_NOT_FOUND");
     bob.get("/_matrix/client/v3/account/whoami")
@@ -176,6 +186,8 @@ async fn devices_are_seen_renamed_and_removed() {
         .await
         .ok();
     assert!(whois["devices"][&second.device_id].is_object(), "{whois}");
+    let own = second.get("/_matrix/client/v3/admin/whois/@bob:localhost");
+    assert_eq!(own.await.ok()["user_id"], whois["user_id"]);
     admin
         .post("/_myelin/admin/v1/users/@bob:localhost/logout", json!({}))
         .await

@@ -1,12 +1,9 @@
 //! Registration by provisioning tools, with a secret that they share with the administrator. Not in the spec;
 //! [as Synapse has it](https://element-hq.github.io/synapse/latest/admin_api/register_api.html).
 
-use axum::{
-    extract::{Request, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
-use http_layer::{Class, ClientAddress, RateLimits, StandardError, json, read_body};
+use http_layer::{Class, ClientAddress, JsonBody, RateLimits, json};
 use ruma::OwnedDeviceId;
 use serde::Deserialize;
 use serde_json::json;
@@ -24,7 +21,7 @@ pub async fn get_nonce(State(users): State<Users>) -> Result<Response, Error> {
 
 /// The body of [`register`].
 #[derive(Deserialize)]
-struct Body {
+pub(crate) struct Body {
     nonce: String,
     username: String,
     #[serde(default)]
@@ -49,22 +46,12 @@ struct Body {
 ///
 /// # Errors
 /// `M_UNKNOWN` (400) without a secret and for a used nonce, `M_FORBIDDEN` for a wrong `mac`; else as for registration.
-pub async fn register(
+pub(crate) async fn register(
     State(users): State<Users>,
     State(limits): State<RateLimits>,
     address: ClientAddress,
-    request: Request,
+    JsonBody(body): JsonBody<Body>,
 ) -> Result<Response, Error> {
-    let (parts, body) = request.into_parts();
-    let body = read_body(&parts, body).await?;
-    let body: Body = serde_json::from_slice(&body).map_err(|error| {
-        let message = format!("Not the JSON expected: {error}.");
-        if error.is_data() {
-            StandardError::bad_json(message)
-        } else {
-            StandardError::not_json(message)
-        }
-    })?;
     // Only who does not know the secret is limited: a tool may create a thousand users.
     limits.peek(Class::LoginFailed, address.limit_key())?;
     let session = NewSession {

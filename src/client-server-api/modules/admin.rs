@@ -1,5 +1,6 @@
 //! [Server administration](https://spec.matrix.org/v1.19/client-server-api/#server-administration).
 
+use administration::Administration;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use http_layer::{MatrixRequest, MatrixResponse, StandardError, json};
@@ -11,7 +12,7 @@ use ruma::{
 };
 use serde_json::{Map, Value, json};
 use store::UserNid;
-use users::{Account, Users};
+use users::{Account, Device, Users};
 
 use crate::{Error, Session};
 
@@ -31,20 +32,27 @@ pub async fn get_who_is(
     }
     let account = users.account(&request.user_id).await?;
     let (user, _) = account.ok_or_else(|| StandardError::not_found("User not found."))?;
-    let mut devices = Map::new();
-    for device in users.devices(user).await? {
-        let mut connection = Map::new();
-        if let Some(ip) = device.last_seen_ip {
-            connection.insert("ip".to_owned(), json!(ip));
-        }
-        if let Some(last_seen) = device.last_seen_ts {
-            connection.insert("last_seen".to_owned(), json!(last_seen));
-        }
-        let sessions = json!({ "sessions": [{ "connections": [connection] }] });
-        devices.insert(device.device_id.to_string(), sessions);
-    }
-    let answer = json!({ "user_id": request.user_id, "devices": Value::Object(devices) });
+    let answer = whois(&request.user_id, users.devices(user).await?);
     Ok(json(StatusCode::OK, &answer))
+}
+
+/// When and from where the devices of a user were last used.
+pub fn whois(user_id: &UserId, devices: Vec<Device>) -> Value {
+    let devices: Map<String, Value> = devices
+        .into_iter()
+        .map(|device| {
+            let mut connection = Map::new();
+            if let Some(ip) = device.last_seen_ip {
+                connection.insert("ip".to_owned(), json!(ip));
+            }
+            if let Some(last_seen) = device.last_seen_ts {
+                connection.insert("last_seen".to_owned(), json!(last_seen));
+            }
+            let sessions = json!({ "sessions": [{ "connections": [connection] }] });
+            (device.device_id.to_string(), sessions)
+        })
+        .collect();
+    json!({ "user_id": user_id, "devices": devices })
 }
 
 /// `GET /_matrix/client/v1/admin/suspend/{userId}`
@@ -72,10 +80,16 @@ pub async fn get_admin_suspend_user(
 /// As [`get_admin_suspend_user`]; `M_FORBIDDEN` for the sender's own account as well.
 pub async fn set_admin_suspend_user(
     State(users): State<Users>,
+    State(administration): State<Administration>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<suspend_user::v1::Request>,
 ) -> Result<MatrixResponse<suspend_user::v1::Response>, Error> {
     let (user, _) = target(&users, &session, &request.user_id).await?;
+    let (by, whom) = (session.user_id.as_str(), request.user_id.as_str());
+    let details = json!({ "suspend": request.suspended });
+    administration
+        .audit(by, "user.suspend", whom, details)
+        .await?;
     users.set_suspended(user, request.suspended).await?;
     Ok(MatrixResponse(suspend_user::v1::Response::new(
         request.suspended,
@@ -107,10 +121,14 @@ pub async fn get_admin_lock_user(
 /// As [`set_admin_suspend_user`].
 pub async fn set_admin_lock_user(
     State(users): State<Users>,
+    State(administration): State<Administration>,
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<lock_user::v1::Request>,
 ) -> Result<MatrixResponse<lock_user::v1::Response>, Error> {
     let (user, _) = target(&users, &session, &request.user_id).await?;
+    let (by, whom) = (session.user_id.as_str(), request.user_id.as_str());
+    let details = json!({ "locked": request.locked });
+    administration.audit(by, "user.lock", whom, details).await?;
     users.set_locked(user, request.locked).await?;
     Ok(MatrixResponse(lock_user::v1::Response::new(request.locked)))
 }

@@ -9,6 +9,7 @@ use ruma::{
         Device, delete_device, delete_devices, get_device, get_devices, update_device,
     },
 };
+use store::UserNid;
 use users::Users;
 
 use crate::{Error, Session, interactive::Interactive};
@@ -25,13 +26,28 @@ pub async fn get_devices(
     Session(session): Session,
     MatrixRequest(_): MatrixRequest<get_devices::v3::Request>,
 ) -> Result<WithoutNulls<get_devices::v3::Response>, Error> {
-    let devices = users.devices(session.user).await?.into_iter();
-    let dehydrated = encryption.dehydrated_device(session.user).await?;
-    let devices = devices
-        .map(shown)
-        .chain(dehydrated.map(shown_dehydrated))
-        .collect();
-    Ok(WithoutNulls(get_devices::v3::Response::new(devices)))
+    let devices = every_device(&users, &encryption, session.user).await?;
+    let devices = devices.into_iter().map(|(device, _)| shown(device));
+    Ok(WithoutNulls(get_devices::v3::Response::new(
+        devices.collect(),
+    )))
+}
+
+/// The devices of a user; the last one may be the dehydrated one, and then `true` is with it.
+///
+/// # Errors
+/// The store failed.
+pub async fn every_device(
+    users: &Users,
+    encryption: &Encryption,
+    user: UserNid,
+) -> Result<Vec<(users::Device, bool)>, Error> {
+    let devices = users.devices(user).await?.into_iter();
+    let dehydrated = encryption.dehydrated_device(user).await?;
+    Ok(devices
+        .map(|device| (device, false))
+        .chain(dehydrated.map(|device| (as_device(device), true)))
+        .collect())
 }
 
 /// `GET /_matrix/client/v3/devices/{deviceId}`
@@ -53,7 +69,7 @@ pub async fn get_device(
             .dehydrated_device(session.user)
             .await?
             .filter(|device| device.device_id == device_id.as_str())
-            .map(shown_dehydrated),
+            .map(|device| shown(as_device(device))),
     };
     let device = device.ok_or_else(|| StandardError::not_found("No such device."))?;
     Ok(WithoutNulls(get_device::v3::Response::new(device)))
@@ -88,7 +104,7 @@ pub async fn delete_device(
 ) -> Result<MatrixResponse<delete_device::v3::Response>, Error> {
     let request = interactive.confirm(&users, &limits, &session).await?;
     let devices = [request.device_id];
-    delete_dehydrated(&encryption, &session, &devices).await?;
+    delete_dehydrated(&encryption, session.user, &devices).await?;
     users.delete_devices(session.user, &devices).await?;
     Ok(MatrixResponse(delete_device::v3::Response::new()))
 }
@@ -104,30 +120,36 @@ pub async fn delete_devices(
     interactive: Interactive<delete_devices::v3::Request>,
 ) -> Result<MatrixResponse<delete_devices::v3::Response>, Error> {
     let request = interactive.confirm(&users, &limits, &session).await?;
-    delete_dehydrated(&encryption, &session, &request.devices).await?;
+    delete_dehydrated(&encryption, session.user, &request.devices).await?;
     users.delete_devices(session.user, &request.devices).await?;
     Ok(MatrixResponse(delete_devices::v3::Response::new()))
 }
 
 /// Removes the dehydrated device, if it is among those to be removed.
-async fn delete_dehydrated(
+///
+/// # Errors
+/// The store failed.
+pub async fn delete_dehydrated(
     encryption: &Encryption,
-    session: &users::Session,
+    user: UserNid,
     device_ids: &[OwnedDeviceId],
 ) -> Result<(), Error> {
-    let dehydrated = encryption.dehydrated_device(session.user).await?;
+    let dehydrated = encryption.dehydrated_device(user).await?;
     let named =
         |device: DehydratedDevice| device_ids.iter().any(|id| id.as_str() == device.device_id);
     if dehydrated.is_some_and(named) {
-        encryption.delete_dehydrated_device(session.user).await?;
+        encryption.delete_dehydrated_device(user).await?;
     }
     Ok(())
 }
 
-fn shown_dehydrated(device: DehydratedDevice) -> Device {
-    let mut shown = Device::new(device.device_id.into());
-    shown.display_name = device.display_name;
-    shown
+fn as_device(dehydrated: DehydratedDevice) -> users::Device {
+    users::Device {
+        device_id: dehydrated.device_id.into(),
+        display_name: dehydrated.display_name,
+        last_seen_ip: None,
+        last_seen_ts: None,
+    }
 }
 
 fn shown(device: users::Device) -> Device {

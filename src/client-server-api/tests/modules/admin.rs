@@ -53,6 +53,12 @@ async fn a_locked_account_can_only_log_out() {
         );
     }
     assert_eq!(root.get(&lock).await.ok(), json!({ "locked": true }));
+    let audit = root.get("/_myelin/admin/v1/audit").await.ok();
+    let deed = &audit["deeds"][0];
+    assert_eq!(
+        (&deed["action"], &deed["target"]),
+        (&json!("user.lock"), &json!(alice.user_id))
+    );
     let error = alice.get(whoami).await.is(401, "M_USER_LOCKED");
     assert_eq!(error["soft_logout"], true);
     alice
