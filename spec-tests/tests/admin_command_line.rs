@@ -21,17 +21,21 @@ impl Ran {
         self.out
     }
 
-    fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         serde_json::from_str(&self.ok()).unwrap()
     }
 }
 
 /// Runs `myelin admin …` with the server's own configuration.
 pub(crate) fn admin(server: &Server, arguments: &[&str], input: &str) -> Ran {
+    myelin(server, &[&["admin"], arguments].concat(), input)
+}
+
+/// Runs `myelin …` with the server's own configuration.
+pub(crate) fn myelin(server: &Server, arguments: &[&str], input: &str) -> Ran {
     let config = server.dir().join("myelin.toml");
     let mut command = Command::new(Server::binary());
     command
-        .arg("admin")
         .args(arguments)
         .arg("--config")
         .arg(config)

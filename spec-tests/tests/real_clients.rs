@@ -5,9 +5,9 @@
 //! compiled there.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use spec_tests::Server;
@@ -29,7 +29,7 @@ fn real_clients_matrix_js_sdk_talks_both_ways() {
 #[test]
 fn real_clients_matrix_js_sdk_talks_encrypted_over_kill_9() {
     let mut node = Command::new("node");
-    node.arg(node_script("js", &["encrypted.mjs"]));
+    node.arg(node_script("js", &["encrypted.mjs", "device.mjs"]));
     over_kill_9(node, "matrix-js-sdk, encrypted: all well");
 }
 
@@ -51,6 +51,69 @@ fn real_clients_matrix_sdk_talks_encrypted_over_kill_9() {
 
 #[test]
 fn real_clients_matrix_nio_talks_both_ways() {
+    let output = run(nio("talk.py").arg(Server::shared().url()), "python3");
+    assert!(output.ends_with("matrix-nio: all well\n"), "{output}");
+}
+
+/// Runs `client URL pause`, and kills and restarts the server when it writes `pause`. Its last line is `end`.
+fn over_kill_9(mut client: Command, end: &str) {
+    let mut server = Server::start();
+    client.args([server.url(), "pause"]);
+    let mut client = Paused::start(client);
+    client.comes_to("pause");
+    server.kill();
+    server.start_again();
+    client.go_on();
+    client.ends_with(end);
+}
+
+/// A client that says how far it is, a line each time, and waits for one to go on.
+pub(crate) struct Paused {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Paused {
+    pub(crate) fn start(mut client: Command) -> Self {
+        let mut child = client
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{client:?} cannot be started: {error}"));
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Waits for the client's next line.
+    #[track_caller]
+    pub(crate) fn comes_to(&mut self, word: &str) {
+        let line = self.lines.next();
+        let line = line.unwrap_or_else(|| panic!("the client does not get to {word}"));
+        assert_eq!(line.unwrap(), word);
+    }
+
+    pub(crate) fn go_on(&mut self) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(b"go on\n").unwrap();
+    }
+
+    #[track_caller]
+    pub(crate) fn ends_with(mut self, end: &str) {
+        self.comes_to(end);
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        // It has ended if all went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A script of `clients/nio`, to be run with `matrix-nio`.
+pub(crate) fn nio(script: &str) -> Command {
     let source = clients().join("nio");
     let installed = installed("nio", &source, &["requirements.txt"], |folder| {
         let venv = folder.join("venv");
@@ -74,33 +137,9 @@ fn real_clients_matrix_nio_talks_both_ways() {
             "pip",
         );
     });
-    let python = installed.join("venv/bin/python");
-    let script = source.join("talk.py");
-    let output = run(
-        Command::new(python).arg(script).arg(Server::shared().url()),
-        "python3",
-    );
-    assert!(output.ends_with("matrix-nio: all well\n"), "{output}");
-}
-
-/// Runs `client URL pause`, and kills and restarts the server when it writes `pause`. Its last line is `end`.
-fn over_kill_9(mut client: Command, end: &str) {
-    let mut server = Server::start();
-    client.args([server.url(), "pause"]);
-    let mut child = client
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{client:?} cannot be started: {error}"));
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let middle = lines.next().expect("the client gets to its middle");
-    assert_eq!(middle.unwrap(), "pause");
-    server.kill();
-    server.start_again();
-    child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
-    let last = lines.next().expect("the client gets to its end");
-    assert_eq!(last.unwrap(), end);
-    assert!(child.wait().unwrap().success());
+    let mut command = Command::new(installed.join("venv/bin/python"));
+    command.arg(source.join(script));
+    command
 }
 
 /// The first of these files of `clients/NAME`, all of them beside the packages of its lock file, for Node looks there.

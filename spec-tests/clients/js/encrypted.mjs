@@ -8,114 +8,23 @@
 // Ends with a line and exit code 0, or with what went wrong and another code.
 
 import { once } from "node:events";
-import { ClientEvent, createClient } from "matrix-js-sdk";
 import {
     CryptoEvent,
     VerificationPhase,
     VerifierEvent,
     decodeRecoveryKey,
 } from "matrix-js-sdk/lib/crypto-api/index.js";
+import { check, complain, device, encryptedRoom, read, register, soon, until, waitFor } from "./device.mjs";
 
-// The Rust crypto writes its own log to the console.
-const complain = console.error;
-for (const level of ["trace", "debug", "log", "info", "warn", "error"]) console[level] = () => {};
-
-const PATIENCE_MS = 60_000;
 const [baseUrl, pausing] = process.argv.slice(2);
 if (!baseUrl) {
     complain("usage: node encrypted.mjs URL [pause]");
     process.exit(2);
 }
 
-const quiet = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, getChild: () => quiet };
 const run = `${Date.now().toString(36)}-${process.pid}`;
-
-function check(condition, message) {
-    if (!condition) throw new Error(message);
-}
-
-/** Resolves when `matches` holds for what `emitter` tells; fails after PATIENCE_MS. */
-function waitFor(what, emitter, event, matches) {
-    return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${what} did not come`)), PATIENCE_MS);
-        const listener = (...args) => {
-            if (!matches(...args)) return;
-            clearTimeout(timer);
-            emitter.off(event, listener);
-            resolve(args);
-        };
-        emitter.on(event, listener);
-    });
-}
-
-/** What `promise` becomes; fails after PATIENCE_MS, with what `state` says by then. */
-function soon(what, promise, state = () => "") {
-    return new Promise((resolve, reject) => {
-        const late = () => reject(new Error(`${what} did not come: ${JSON.stringify(state())}`));
-        const timer = setTimeout(late, PATIENCE_MS);
-        promise.then(resolve, reject).finally(() => clearTimeout(timer));
-    });
-}
-
-async function until(what, condition) {
-    const end = Date.now() + PATIENCE_MS;
-    for (;;) {
-        const found = await condition();
-        if (found) return found;
-        check(Date.now() < end, `${what} did not come`);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-}
-
-/** A device of a user, syncing, with keys uploaded. `secrets` is what the user has written down. */
-async function device(name, secrets, register) {
-    const user = `e2ee-${name}-${run}`;
-    const password = `password of ${name}`;
-    const anonymous = createClient({ baseUrl, logger: quiet });
-    if (register) {
-        await anonymous.registerRequest({
-            username: user,
-            password,
-            auth: { type: "m.login.dummy" },
-            inhibit_login: true,
-        });
-    }
-    const login = await anonymous.loginRequest({
-        type: "m.login.password",
-        identifier: { type: "m.id.user", user },
-        password,
-    });
-    const client = createClient({
-        baseUrl,
-        userId: login.user_id,
-        deviceId: login.device_id,
-        accessToken: login.access_token,
-        logger: quiet,
-        cryptoCallbacks: {
-            getSecretStorageKey: async ({ keys }) => [Object.keys(keys)[0], secrets.key],
-        },
-    });
-    client.password = password;
-    await client.initRustCrypto({ useIndexedDB: false });
-    const prepared = waitFor("the first sync", client, ClientEvent.Sync, (state) => state === "PREPARED");
-    await client.startClient({ initialSyncLimit: 20 });
-    await prepared;
-    await until("the device's keys", async () => {
-        const answer = await client.downloadKeysForUsers([login.user_id]);
-        return answer.device_keys[login.user_id]?.[login.device_id];
-    });
-    return client;
-}
-
-/** Waits until a message can be read. */
-async function read(client, roomId, body) {
-    const event = await until(`"${body}" for ${client.getDeviceId()}`, () => {
-        const events = client.getRoom(roomId)?.getLiveTimeline().getEvents() ?? [];
-        return events.find((event) => event.getContent().body === body);
-    });
-    check(event.getWireType() === "m.room.encrypted", `"${body}" was sent in the clear`);
-    return event;
-}
+const userOf = (name) => `e2ee-${name}-${run}`;
+const passwordOf = (name) => `password of ${name}`;
 
 /** Sets up cross-signing, secret storage and a key backup; gives what the user writes down. */
 async function setUp(client, secrets) {
@@ -179,28 +88,19 @@ async function deleteDevice(client, deviceId) {
         type: "m.login.password",
         session: answer.session,
         identifier: { type: "m.id.user", user: client.getUserId() },
-        password: client.password,
+        password: passwordOf("alice"),
     });
 }
 
 async function talk() {
     const [alices, bobs] = [{}, {}];
-    const alice = await device("alice", alices, true);
-    const bob = await device("bob", bobs, true);
+    for (const name of ["alice", "bob"]) await register(baseUrl, userOf(name), passwordOf(name));
+    const alice = await device(baseUrl, userOf("alice"), passwordOf("alice"), alices);
+    const bob = await device(baseUrl, userOf("bob"), passwordOf("bob"), bobs);
     await setUp(alice, alices);
     await setUp(bob, bobs);
 
-    const { room_id: roomId } = await alice.createRoom({
-        preset: "private_chat",
-        invite: [bob.getUserId()],
-        initial_state: [
-            { type: "m.room.encryption", state_key: "", content: { algorithm: "m.megolm.v1.aes-sha2" } },
-        ],
-    });
-    await until("the invite", () => bob.getRoom(roomId)?.getMyMembership() === "invite");
-    await bob.joinRoom(roomId);
-    await until("bob's join", () => alice.getRoom(roomId)?.getMember(bob.getUserId())?.membership === "join");
-
+    const roomId = await encryptedRoom(alice, bob);
     await alice.sendTextMessage(roomId, "Nobody else reads this.");
     await read(bob, roomId, "Nobody else reads this.");
     await bob.sendTextMessage(roomId, "Nor this.");
@@ -216,7 +116,7 @@ async function talk() {
         await once(process.stdin, "data");
     }
 
-    const fresh = await device("alice", alices, false);
+    const fresh = await device(baseUrl, userOf("alice"), passwordOf("alice"), alices);
     await fresh.getCrypto().loadSessionBackupPrivateKeyFromSecretStorage();
     const restored = await fresh.getCrypto().restoreKeyBackup();
     check(restored.imported >= 2, `${restored.imported} keys came from the backup`);
