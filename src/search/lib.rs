@@ -25,6 +25,8 @@ struct Inner {
     rooms: Rooms,
     /// Something was sent.
     wake: Notify,
+    /// Somebody waits for the index.
+    hurry: Notify,
     /// Everything up to here is indexed.
     indexed: watch::Sender<Pos>,
 }
@@ -49,6 +51,7 @@ impl Search {
         Self(Arc::new(Inner {
             rooms,
             wake: Notify::new(),
+            hurry: Notify::new(),
             indexed: watch::Sender::new(Pos::ZERO),
         }))
     }
@@ -57,7 +60,10 @@ impl Search {
     async fn catch_up(&self) -> Pos {
         let visible = self.0.rooms.store().visible();
         let mut indexed = self.0.indexed.subscribe();
-        self.0.wake.notify_one();
+        if *indexed.borrow() < visible {
+            self.0.wake.notify_one();
+            self.0.hurry.notify_one();
+        }
         let reached = indexed.wait_for(|indexed| *indexed >= visible);
         if tokio::time::timeout(PATIENCE, reached).await.is_err() {
             tracing::debug!("the search index is behind");
