@@ -60,5 +60,6 @@ mod syncing_filters;
 mod syncing_rooms;
 mod syncing_unread;
 mod tags;
+mod tls;
 mod typing_notifications;
 mod user_directory;

@@ -6,12 +6,13 @@ use toml::{Table, Value};
 
 use crate::Config;
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     include_str!("options.rs"),
     include_str!("limits.rs"),
     include_str!("media.rs"),
     include_str!("calls.rs"),
     include_str!("push.rs"),
+    include_str!("tls.rs"),
 ];
 
 /// A field of an options struct: its name, its type, its doc comment.

@@ -10,6 +10,7 @@ mod media;
 mod options;
 mod push;
 mod secret;
+mod tls;
 mod values;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use options::{
 };
 pub use push::Push;
 pub use secret::Secret;
+pub use tls::Tls;
 pub use values::{Durability, JwtAlgorithm, Listen, Network};
 
 /// Every option with its doc comment and default: the text of `config/myelin.toml`.

@@ -111,6 +111,8 @@ pub struct Limits {
     pub request_body_timeout_ms: u64,
     /// How long a client may take to send the head of a request, and stay connected without one, in milliseconds.
     pub header_timeout_ms: u64,
+    /// How long a TLS handshake may take, in milliseconds.
+    pub handshake_timeout_ms: u64,
     /// The most bytes in the head of a request.
     pub header_bytes: usize,
     /// The most headers of a request.
@@ -133,6 +135,8 @@ impl Default for Limits {
             request_body_bytes: 4 << 20,
             request_body_timeout_ms: 60_000,
             header_timeout_ms: 60_000,
+            // The slowest mobile network answers in 2 s.
+            handshake_timeout_ms: 10_000,
             header_bytes: 64 << 10,
             headers: 100,
             connections: 16_384,

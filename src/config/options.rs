@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Calls, Durability, JwtAlgorithm, Limits, Listen, Media, Network, Outbound, Previews, Push,
-    RateLimits, Secret, Thumbnails,
+    RateLimits, Secret, Thumbnails, Tls,
 };
 
 /// Everything that can be set.
@@ -26,6 +26,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Threads that serve requests; 0 is one per core.
     pub worker_threads: usize,
+    /// TLS without a reverse proxy.
+    pub tls: Tls,
     /// Who may create an account.
     pub registration: Registration,
     /// How passwords are kept.
@@ -74,6 +76,7 @@ impl Default for Config {
                 .filter_map(|text| text.parse().ok())
                 .collect(),
             worker_threads: 0,
+            tls: Tls::default(),
             registration: Registration::default(),
             passwords: Passwords::default(),
             sessions: Sessions::default(),
@@ -96,24 +99,33 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The base URL that clients are told: `public_base_url`, or one made of the first TCP address.
+    /// The base URL that clients are told: `public_base_url`, or `https://` and the server's name if it speaks TLS
+    /// itself, or one made of the first TCP address.
     pub fn base_url(&self) -> String {
         if let Some(url) = &self.public_base_url {
             return url.trim_end_matches('/').to_owned();
         }
-        let tcp = self.listen.iter().find_map(|listen| match listen {
-            Listen::Tcp(address) => Some(address.as_str()),
-            Listen::Unix(_) => None,
-        });
-        let address = tcp.unwrap_or("localhost:8008");
-        // Nobody can connect to "any address".
-        let port = address.rsplit(':').next().unwrap_or("8008");
-        if address.starts_with("0.0.0.0:") || address.starts_with("[::]:") {
-            format!("http://localhost:{port}")
-        } else {
-            format!("http://{address}")
+        let name = self.server_name.host();
+        match first_port(&self.tls.listen) {
+            Some((_, "443")) => return format!("https://{name}"),
+            Some((_, port)) => return format!("https://{name}:{port}"),
+            None => {}
+        }
+        let (host, port) = first_port(&self.listen).unwrap_or(("localhost", "8008"));
+        match host {
+            // Nobody can connect to "any address".
+            "0.0.0.0" | "[::]" => format!("http://localhost:{port}"),
+            host => format!("http://{host}:{port}"),
         }
     }
+}
+
+/// Host and port of the first TCP address.
+fn first_port(listen: &[Listen]) -> Option<(&str, &str)> {
+    listen.iter().find_map(|listen| match listen {
+        Listen::Tcp(address) => address.rsplit_once(':'),
+        Listen::Unix(_) => None,
+    })
 }
 
 /// Who may create an account.

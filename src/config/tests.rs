@@ -161,6 +161,19 @@ fn bad_values_are_named_with_their_place() {
         ),
         (refused("", &[], &["jwt.enabled=true"]), "`jwt.key`"),
         (
+            refused("", &[], &["tls.listen=[::]:443"]),
+            "`tls.certificate_file`",
+        ),
+        (
+            refused("", &[], &["tls.certificate_file=c"]),
+            "`tls.key_file`",
+        ),
+        (
+            refused("", &[], &["tls.key_file=k"]),
+            "`tls.certificate_file`",
+        ),
+        (refused("", &[], &["tls.listen=unix:/x"]), "`tls.listen`"),
+        (
             refused("", &[], &["trusted_proxies=10.0.0.0/33"]),
             "`trusted_proxies`",
         ),
@@ -216,6 +229,23 @@ fn the_base_url_is_one_that_clients_can_use() {
         (
             &["public_base_url=https://m.example.org/"],
             "https://m.example.org",
+        ),
+        (
+            &[
+                "server_name=example.org:8448",
+                "tls.listen=[::]:443",
+                "tls.certificate_file=c",
+                "tls.key_file=k",
+            ],
+            "https://example.org",
+        ),
+        (
+            &[
+                "tls.listen=127.0.0.1:8443",
+                "tls.certificate_file=c",
+                "tls.key_file=k",
+            ],
+            "https://localhost:8443",
         ),
     ] {
         assert_eq!(

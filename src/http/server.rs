@@ -1,37 +1,24 @@
 //! Listens, serves each connection within limits, and stops gracefully.
 
-use std::{
-    io,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::ready, io, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
-use config::{Limits, Listen};
+use config::Limits;
 use futures_util::future::join_all;
 use host::{Host, Shutdown};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto,
-        graceful::{GracefulShutdown, Watcher},
-    },
+    server::conn::auto,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener, UnixStream},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tower::ServiceExt;
 
-use crate::Peer;
+use crate::{Listener, Peer, traffic::Traffic};
 
 /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(30);
@@ -39,79 +26,29 @@ const PING: Duration = Duration::from_secs(30);
 /// Requests that one HTTP/2 client may have under way.
 const STREAMS: u32 = 200;
 
-/// A socket that clients connect to.
-#[derive(Debug)]
-pub enum Listener {
-    /// TCP.
-    Tcp(TcpListener),
-    /// A Unix socket and its path, which is removed when the server stops.
-    Unix(UnixListener, PathBuf),
-    /// The owner's socket: who connects is asked for no token.
-    Owner(UnixListener, PathBuf),
-}
+/// Streams that an HTTP/2 client may open and reset before anybody has looked at them; of more, the connection ends
+/// ([CVE-2023-44487](https://nvd.nist.gov/vuln/detail/CVE-2023-44487)). h2's own number, written down so that it stays.
+const RESETS: usize = 20;
 
-impl Listener {
-    /// Opens the socket that `listen` names. A Unix socket that no process listens on any more is replaced.
-    ///
-    /// # Errors
-    /// The operating system's, such as an address in use.
-    pub async fn bind(listen: &Listen) -> io::Result<Self> {
-        match listen {
-            Listen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
-            Listen::Unix(path) => {
-                remove_stale(path).await?;
-                let listener = UnixListener::bind(path)?;
-                // Owner and group: the reverse proxy is in the group.
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-                Ok(Self::Unix(listener, path.clone()))
-            }
-        }
-    }
+/// Streams that an HTTP/2 client may make us reset, by frames that are wrong; of more, the connection ends
+/// ([CVE-2025-8671](https://nvd.nist.gov/vuln/detail/CVE-2025-8671)). hyper's own number is 1,024.
+const FAULTS: usize = 128;
 
-    /// Opens the owner's socket at `path`: for processes of our own user, and of root, alone.
-    ///
-    /// # Errors
-    /// As [`Listener::bind`].
-    pub async fn bind_owner(path: PathBuf) -> io::Result<Self> {
-        remove_stale(&path).await?;
-        // Nobody else reaches into the data directory (mode 0700) before the mode is set.
-        let listener = UnixListener::bind(&path)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        Ok(Self::Owner(listener, path))
-    }
-
-    /// The address as a client writes it; shows the port that port 0 became.
-    pub fn address(&self) -> String {
-        match self {
-            Self::Tcp(listener) => listener
-                .local_addr()
-                .map_or_else(|_| "?".to_owned(), |address| format!("http://{address}")),
-            Self::Unix(_, path) | Self::Owner(_, path) => format!("unix:{}", path.display()),
-        }
-    }
-}
-
-async fn remove_stale(path: &Path) -> io::Result<()> {
-    match UnixStream::connect(path).await {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
-        Ok(_) => Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "another process listens there",
-        )),
-        Err(_) => Ok(()),
-    }
-}
+/// Bytes of an answer that wait for a slow HTTP/2 client, for each stream. hyper's own number, 400 KiB, would let one
+/// connection hold 80 MB.
+const SEND_BUFFER: usize = 64 << 10;
 
 /// Serves a router on listeners until told to stop.
 pub struct Server {
     router: Router,
     host: Host,
     builder: auto::Builder<TokioExecutor>,
+    /// Also how long a connection may be without a request.
     header_timeout: Duration,
     drain_timeout: Duration,
     connections: Arc<Semaphore>,
+    /// How many connections there may be.
+    capacity: u32,
 }
 
 impl Server {
@@ -133,41 +70,47 @@ impl Server {
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
             .max_concurrent_streams(STREAMS)
+            .max_pending_accept_reset_streams(RESETS)
+            .max_local_error_reset_streams(FAULTS)
+            .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+        let most = limits.connections.min(Semaphore::MAX_PERMITS);
+        let capacity = u32::try_from(most).unwrap_or(u32::MAX);
         Self {
             router,
             host,
             builder,
             header_timeout,
             drain_timeout: Duration::from_millis(limits.drain_timeout_ms),
-            connections: Arc::new(Semaphore::new(
-                limits.connections.min(Semaphore::MAX_PERMITS),
-            )),
+            connections: Arc::new(Semaphore::new(capacity as usize)),
+            capacity,
         }
     }
 
     /// Serves until `shutdown`, then lets requests under way finish for the configured time.
     pub async fn serve(self, listeners: Vec<Listener>, shutdown: Shutdown) {
-        let graceful = GracefulShutdown::new();
+        let (finish, finishing) = Shutdown::new();
         let (cut_off, cut) = Shutdown::new();
+        let end = End { finishing, cut };
         let server = Arc::new(self);
         let accepting = join_all(
             listeners
                 .iter()
-                .map(|listener| accept(&server, listener, &graceful, &cut)),
+                .map(|listener| accept(&server, listener, &end)),
         );
         tokio::select! {
             _ = accepting => {}
             () = shutdown.wait() => {}
         }
-        for listener in &listeners {
-            if let Listener::Unix(_, path) | Listener::Owner(_, path) = listener {
-                // Gone already: nobody will miss it.
-                let _ = std::fs::remove_file(path);
-            }
+        for path in listeners.iter().filter_map(Listener::path) {
+            // Gone already: nobody will miss it.
+            let _ = std::fs::remove_file(path);
         }
         drop(listeners);
-        if tokio::time::timeout(server.drain_timeout, graceful.shutdown())
+        finish.start();
+        // Every connection holds a permit.
+        let none_left = server.connections.acquire_many(server.capacity);
+        if tokio::time::timeout(server.drain_timeout, none_left)
             .await
             .is_err()
         {
@@ -176,36 +119,71 @@ impl Server {
         cut_off.start();
     }
 
-    fn start(self: &Arc<Self>, io: impl Io, peer: Peer, permit: OwnedSemaphorePermit, end: End) {
+    /// Serves the connection that `opening` gives, such as a handshake.
+    fn start<I: Io>(
+        self: &Arc<Self>,
+        opening: impl Future<Output = io::Result<I>> + Send + 'static,
+        peer: Peer,
+        permit: OwnedSemaphorePermit,
+        end: &End,
+    ) {
         let server = Arc::clone(self);
+        let End { finishing, cut } = end.clone();
         self.host.spawn("connection", async move {
             let _permit = permit;
-            let End { watcher, cut } = end;
+            let opened = tokio::select! {
+                opened = opening => opened,
+                () = finishing.wait() => return,
+            };
+            let io = match opened {
+                Ok(io) => io,
+                Err(error) => {
+                    tracing::debug!(cause = %error, "a connection did not come about");
+                    return;
+                }
+            };
             tokio::select! {
-                () = server.connection(io, peer, watcher) => {}
+                () = server.connection(io, peer, &finishing) => {}
                 () = cut.wait() => {}
             }
         });
     }
 
-    async fn connection(&self, io: impl Io, peer: Peer, watcher: Watcher) {
-        let seen = AtomicBool::new(false);
+    async fn connection(&self, io: impl Io, peer: Peer, finishing: &Shutdown) {
+        let traffic = Traffic::default();
         let service = service_fn(|mut request: http::Request<Incoming>| {
-            seen.store(true, Ordering::Relaxed);
+            let under_way = traffic.begin();
             request.extensions_mut().insert(peer);
-            self.router.clone().oneshot(request.map(Body::new))
+            let answer = self.router.clone().oneshot(request.map(Body::new));
+            async move { answer.await.map(|response| under_way.lasts_with(response)) }
         });
         let connection = self.builder.serve_connection(TokioIo::new(io), service);
-        let mut connection = pin!(watcher.watch(connection));
-        // hyper's own timeout begins only after the first bytes have told HTTP/1 from HTTP/2.
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = tokio::time::sleep(self.header_timeout) => {}
-        }
-        if seen.load(Ordering::Relaxed)
-            && let Err(error) = connection.await
-        {
-            tracing::debug!(cause = %error, "a connection broke");
+        let mut connection = pin!(connection);
+        let (mut begun, mut is_finishing) = (0, false);
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(cause = %error, "a connection broke");
+                    }
+                    return;
+                }
+                () = finishing.wait(), if !is_finishing => {
+                    is_finishing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                // hyper's own timeout begins only after the first bytes have told HTTP/1 from HTTP/2, and knows only
+                // HTTP/1: a client that answers pings would keep its place for ever.
+                () = tokio::time::sleep(self.header_timeout) => {
+                    if traffic.begun() == 0 {
+                        return;
+                    }
+                    if traffic.is_idle() && traffic.begun() == begun {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    begun = traffic.begun();
+                }
+            }
         }
     }
 }
@@ -213,41 +191,39 @@ impl Server {
 trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
 
-/// How a connection is told to end.
+/// How connections are told to end.
+#[derive(Clone)]
 struct End {
-    watcher: Watcher,
+    /// With the answer that is under way.
+    finishing: Shutdown,
+    /// At once.
     cut: Shutdown,
 }
 
 /// Takes connections from `listener` for ever.
-async fn accept(
-    server: &Arc<Server>,
-    listener: &Listener,
-    graceful: &GracefulShutdown,
-    cut: &Shutdown,
-) {
+async fn accept(server: &Arc<Server>, listener: &Listener, end: &End) {
     loop {
         let Ok(permit) = Arc::clone(&server.connections).acquire_owned().await else {
             return;
         };
-        let end = End {
-            watcher: graceful.watcher(),
-            cut: cut.clone(),
-        };
         let accepted = match listener {
             Listener::Tcp(listener) => listener.accept().await.map(|(stream, address)| {
-                // Answers are small and awaited.
-                let _ = stream.set_nodelay(true);
+                let stream = ready(Ok(without_delay(stream)));
                 server.start(stream, Peer::Tcp(address.ip()), permit, end);
             }),
+            Listener::Tls(listener, acceptor) => listener.accept().await.map(|(stream, address)| {
+                let acceptor = acceptor.clone();
+                let handshake = async move { acceptor.accept(without_delay(stream)).await };
+                server.start(handshake, Peer::Tcp(address.ip()), permit, end);
+            }),
             Listener::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
-                server.start(stream, Peer::Unix, permit, end);
+                server.start(ready(Ok(stream)), Peer::Unix, permit, end);
             }),
             Listener::Owner(listener, _) => listener.accept().await.map(|(stream, _)| {
                 // The mode of the file keeps others out already; the kernel's word is the second lock.
                 match stream.peer_cred().map(|peer| peer.uid()) {
                     Ok(uid) if uid == 0 || uid == rustix::process::geteuid().as_raw() => {
-                        server.start(stream, Peer::Owner { uid }, permit, end);
+                        server.start(ready(Ok(stream)), Peer::Owner { uid }, permit, end);
                     }
                     Ok(uid) => {
                         tracing::warn!(uid, "another user was turned away from the owner's socket");
@@ -264,6 +240,13 @@ async fn accept(
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// Answers are small and awaited.
+fn without_delay(stream: TcpStream) -> TcpStream {
+    // A connection that is gone already says so when it is read.
+    let _ = stream.set_nodelay(true);
+    stream
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod assemble;
 mod check;
 mod command_line;
 mod data_dir;
+mod inherited;
+mod listening;
 mod log;
 mod opening;
 mod serve;

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{log, opening::Opened, router, welcome};
+use crate::{inherited::Inherited, listening::listeners, log, opening::Opened, router, welcome};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -18,6 +18,8 @@ use crate::{log, opening::Opened, router, welcome};
 pub(crate) fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     log::start(&config.log).map_err(|error| format!("`log.filter`: {error}"))?;
     raise_file_limit();
+    // Changes the environment, so before there are threads.
+    let inherited = Inherited::take()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if config.worker_threads > 0 {
         runtime.worker_threads(config.worker_threads);
@@ -26,10 +28,10 @@ pub(crate) fn serve(config: Config) -> Result<(), Box<dyn Error>> {
         .enable_all()
         .thread_name("myelin")
         .build()?
-        .block_on(run(config))
+        .block_on(run(config, inherited))
 }
 
-async fn run(config: Config) -> Result<(), Box<dyn Error>> {
+async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let host = Host::system();
     let Opened {
@@ -40,11 +42,7 @@ async fn run(config: Config) -> Result<(), Box<dyn Error>> {
         shutdown,
     } = Opened::new(config, &host).await?;
     let config = std::sync::Arc::clone(&services.config);
-    let mut listeners = Vec::new();
-    for listen in &config.listen {
-        let listener = Listener::bind(listen).await;
-        listeners.push(listener.map_err(|error| format!("cannot listen on {listen}: {error}"))?);
-    }
+    let mut listeners = listeners(&config, inherited, &host, &shutdown).await?;
     let token = services.users.bootstrap_token().await?;
     let addresses: Vec<String> = listeners.iter().map(Listener::address).collect();
     match Listener::bind_owner(data.socket()).await {

@@ -9,8 +9,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Listener, Server};
-use crate::{ClientAddress, Frame, frame};
+use super::Server;
+use crate::{ClientAddress, Frame, Listener, frame};
+
+mod http2;
 
 struct Running {
     addresses: Vec<String>,
@@ -18,11 +20,19 @@ struct Running {
     server: JoinHandle<()>,
 }
 
+async fn run(listen: &[Listen], limits: &Limits) -> Running {
+    let mut listeners = Vec::new();
+    for listen in listen {
+        listeners.push(Listener::bind(listen).await.unwrap());
+    }
+    run_on(listeners, limits)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the test waits for the server's end"
 )]
-async fn run(listen: &[Listen], limits: &Limits) -> Running {
+fn run_on(listeners: Vec<Listener>, limits: &Limits) -> Running {
     let (trigger, shutdown) = Shutdown::new();
     let waiting = shutdown.clone();
     let router = Router::new()
@@ -38,10 +48,6 @@ async fn run(listen: &[Listen], limits: &Limits) -> Running {
             }),
         )
         .route("/stuck", get(std::future::pending::<()>));
-    let mut listeners = Vec::new();
-    for listen in listen {
-        listeners.push(Listener::bind(listen).await.unwrap());
-    }
     let addresses = listeners.iter().map(Listener::address).collect();
     let router = frame(router, Frame::new(&config::Config::default()));
     let server = Server::new(router, limits, Host::system());
