@@ -228,6 +228,62 @@ fn files_are_listed_and_deleted() {
 }
 
 #[test]
+fn a_file_is_put_into_quarantine_and_old_ones_are_purged() {
+    let server = Server::start();
+    let alice = server.client().register("alice");
+    let headers = [("content-type", "text/plain")];
+    let upload = |text: &[u8]| {
+        let answer = alice.send("POST", "/_matrix/media/v3/upload", &headers, Some(text));
+        answer.ok()["content_uri"].as_str().unwrap().to_owned()
+    };
+    let (bad, large) = (upload(b"bad"), upload(&[7; 2_000]));
+    let path = bad.replace("mxc://", "/v1/media/download/");
+    admin(&server, &["media", "quarantine", &bad], "").ok();
+    alice.get(&path).fails(404, "M_NOT_FOUND");
+    let shown = admin(&server, &["media", "show", &bad], "").ok();
+    assert!(shown.contains("in quarantine by  uid "), "{shown}");
+    let listed = admin(&server, &["media", "list", &alice.id], "").ok();
+    assert!(listed.contains("in quarantine by uid"), "{listed}");
+    admin(&server, &["media", "unquarantine", &bad], "").ok();
+    let again = alice.send("GET", &path, &[], None);
+    assert_eq!(again.status, 200);
+    admin(&server, &["media", "protect", &bad], "").ok();
+    let room = alice.create_room(json!({}));
+    alice.send_event(
+        &room,
+        "m.room.message",
+        json!({ "msgtype": "m.file", "body": "b", "url": large }),
+    );
+    let listed = admin(&server, &["media", "list", "--room", &room], "").ok();
+    assert!(listed.contains(&large), "{listed}");
+    let all = admin(
+        &server,
+        &["--json", "media", "quarantine", "--all-of", &alice.id],
+        "",
+    )
+    .json();
+    assert_eq!(all["num_quarantined"], 1);
+    let purged = admin(&server, &["media", "purge", "--older-than", "1d"], "").ok();
+    assert_eq!(purged, "0 deleted.\n");
+    let purged = admin(
+        &server,
+        &[
+            "media",
+            "purge",
+            "--older-than",
+            "0s",
+            "--larger-than",
+            "1k",
+        ],
+        "",
+    )
+    .ok();
+    assert_eq!(purged, "1 deleted.\n");
+    let purged = admin(&server, &["media", "purge", "--older-than", "0s"], "").ok();
+    assert_eq!(purged, "0 deleted.\n", "it is protected");
+}
+
+#[test]
 fn a_stopped_server_is_looked_after_all_the_same() {
     let mut server = Server::start();
     admin(

@@ -15,6 +15,7 @@ mod audit;
 mod devices;
 mod extract;
 mod media;
+mod quarantine;
 mod registration_tokens;
 mod reports;
 mod rooms;
@@ -28,6 +29,7 @@ pub fn endpoints() -> Router<Services> {
     let router = Router::new();
     let router = accounts(router);
     let router = tokens(router);
+    let router = files(router);
     let router = rooms_and_reports(router);
     about_the_server(router)
 }
@@ -73,10 +75,6 @@ fn accounts(router: Router<Services>) -> Router<Services> {
             &format!("{user}/media"),
             get(media::of_user).delete(media::delete_of_user),
         )
-        .route(
-            "/_synapse/admin/v1/media/{server_name}/{media_id}",
-            axum::routing::delete(media::delete),
-        )
         .route(&format!("{user}/accountdata"), get(account::account_data))
         .route("/_synapse/admin/v1/whois/{user_id}", get(devices::whois))
         .route(devices, get(devices::list))
@@ -93,6 +91,48 @@ fn accounts(router: Router<Services>) -> Router<Services> {
         .route(
             "/_myelin/admin/v1/users/{user_id}/logout",
             post(devices::log_out),
+        )
+}
+
+fn files(router: Router<Services>) -> Router<Services> {
+    let file = "{server_name}/{media_id}";
+    let media = "/_synapse/admin/v1/media";
+    let room = "/_synapse/admin/v1/room/{room_id}/media";
+    router
+        .route(
+            &format!("{media}/{file}"),
+            get(media::show).delete(media::delete),
+        )
+        .route(&format!("{media}/delete"), post(media::delete_old))
+        .route(
+            "/_synapse/admin/v1/purge_media_cache",
+            post(media::purge_cache),
+        )
+        .route(
+            &format!("{media}/quarantine/{file}"),
+            post(quarantine::quarantine),
+        )
+        .route(
+            &format!("{media}/unquarantine/{file}"),
+            post(quarantine::release),
+        )
+        .route(
+            &format!("{media}/protect/{{media_id}}"),
+            post(quarantine::protect),
+        )
+        .route(
+            &format!("{media}/unprotect/{{media_id}}"),
+            post(quarantine::unprotect),
+        )
+        .route(room, get(media::of_room))
+        .route(&format!("{room}/quarantine"), post(quarantine::of_room))
+        .route(
+            "/_synapse/admin/v1/quarantine_media/{room_id}",
+            post(quarantine::of_room),
+        )
+        .route(
+            "/_synapse/admin/v1/user/{user_id}/media/quarantine",
+            post(quarantine::of_user),
         )
 }
 

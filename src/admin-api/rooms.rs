@@ -148,7 +148,7 @@ async fn describe(rooms: &Rooms, room: RoomNid, head: &RoomHeadRow) -> Result<Va
 }
 
 /// The room that an id or an alias names.
-async fn named(rooms: &Rooms, name: &RoomOrAliasId) -> Result<RoomNid, Error> {
+pub(crate) async fn named(rooms: &Rooms, name: &RoomOrAliasId) -> Result<RoomNid, Error> {
     let room_id = rooms.resolve(name).await?;
     Ok(rooms.nid(&room_id).await?)
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use host::Host;
+use media::Media;
 use rooms::Rooms;
 use store::Store;
 use users::Users;
@@ -12,9 +13,11 @@ use users::Users;
 mod accounts;
 mod audit;
 mod error;
+mod files;
 
 pub use audit::Deed;
 pub use error::AdministrationError;
+pub use files::{OldFiles, RoomFiles};
 
 /// Looks after the server. Cheap to clone.
 #[derive(Clone)]
@@ -25,16 +28,18 @@ struct Inner {
     host: Host,
     users: Users,
     rooms: Rooms,
+    media: Media,
 }
 
 impl Administration {
     /// Over the services of a server.
-    pub fn new(store: Store, host: Host, users: Users, rooms: Rooms) -> Self {
+    pub fn new(store: Store, host: Host, users: Users, rooms: Rooms, media: Media) -> Self {
         Self(Arc::new(Inner {
             store,
             host,
             users,
             rooms,
+            media,
         }))
     }
 }

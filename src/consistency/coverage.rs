@@ -20,6 +20,7 @@ pub const COVERED: &[(&str, &str)] = &[
     ("Thumbnails", "files"),
     ("UrlPreviews", "files"),
     ("UnsettledFiles", "files"),
+    ("QuarantinedFiles", "files"),
     ("Events", "events"),
     ("Timeline", "room"),
     ("Log", "whole"),

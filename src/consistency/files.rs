@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use store::{
     UserNid,
     tables::{
-        Media, MediaUsage, MediaUses, PendingMedia, Raw, Thumbnails, UnsettledFiles, UrlPreviews,
-        UserMedia,
+        Media, MediaUsage, MediaUses, PendingMedia, QuarantinedFiles, Raw, Thumbnails,
+        UnsettledFiles, UrlPreviews, UserMedia,
     },
 };
 
@@ -39,6 +39,18 @@ struct Content {
 struct Thumbnail {
     size: u64,
 }
+
+/// Who put a file into quarantine, and when.
+#[derive(Deserialize)]
+struct Quarantine {
+    #[serde(rename = "by")]
+    _by: String,
+    #[serde(rename = "at_ms")]
+    _at_ms: u64,
+}
+
+/// Characters of a SHA-256 in hexadecimal.
+const HASH_CHARACTERS: usize = 64;
 
 /// Under this name it is kept what kind of image a file is; there is no thumbnail of it.
 const SOURCE: &str = "source";
@@ -169,6 +181,17 @@ fn thumbnails(work: &Work<'_>, wanted: &mut Vec<Wanted>) -> Result<(), CheckErro
     })?;
     // Whoever settles them looks at the other tables, not at these rows.
     work.each::<UnsettledFiles>(&(), Remedy::Remove, |_, _| Ok(()))?;
+    // One without a file keeps it from coming back. One that cannot be read is restored: removed, it would let a file out.
+    work.each::<QuarantinedFiles>(&(), Remedy::Restore, |sha256, raw| {
+        let is_hash =
+            sha256.len() == HASH_CHARACTERS && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_hash {
+            return work.stray::<QuarantinedFiles>(&sha256, "no file has such a hash");
+        }
+        let _: Option<Quarantine> =
+            work.json::<QuarantinedFiles, _>(&sha256, &raw, Remedy::Restore)?;
+        Ok(())
+    })?;
     work.each::<UrlPreviews>(&(), Remedy::Remove, |key, raw| {
         let _: Option<IgnoredAny> = work.json::<UrlPreviews, _>(&key, &raw, Remedy::Remove)?;
         Ok(())

@@ -77,7 +77,7 @@ pub enum FindError {
     Store(#[from] StoreError),
 }
 
-/// Nothing is deleted.
+/// Nothing is deleted, put into quarantine or protected.
 #[derive(Debug, Error)]
 pub enum DeleteError {
     /// Unknown, or deleted already.

@@ -24,7 +24,8 @@ pub struct Stored {
 }
 
 impl Media {
-    /// The file that `mxc://server/media_id` stands for. For one that is announced, waits up to `wait` for its content.
+    /// The file that `mxc://server/media_id` stands for. For one that is announced, waits up to `wait` for its content. Every
+    /// way to a file begins here: one in quarantine is not found.
     ///
     /// # Errors
     /// [`FindError::NotFound`], [`FindError::NotYetUploaded`].
@@ -64,6 +65,10 @@ impl Media {
                 Ok(None)
             };
         };
+        let quarantine = self.quarantine_of(&content.sha256, row.protected_ms);
+        if quarantine.await?.is_some() {
+            return Err(FindError::NotFound);
+        }
         Ok(Some(Stored {
             sha256: content.sha256,
             size: content.size,

@@ -6,7 +6,8 @@
 //! * an upload is acknowledged when its file and its row are on disk, and leaves nothing behind when it breaks off;
 //! * memory does not grow with the size of a file; images are decoded a few at a time and within limits;
 //! * a file is never changed: an id that has content keeps it, until it is deleted;
-//! * a file that no id stands for goes away, after a crash too (`sweep.rs`).
+//! * a file that no id stands for goes away, after a crash too (`sweep.rs`);
+//! * a file in quarantine is kept and given to nobody, whatever id stands for it (`quarantine.rs`).
 
 use std::{
     collections::HashMap,
@@ -30,6 +31,7 @@ mod find;
 mod list;
 mod locks;
 mod preview;
+mod quarantine;
 mod rows;
 mod sweep;
 mod thumbnail;
@@ -38,8 +40,9 @@ mod upload;
 pub use error::{DeleteError, FindError, OpenError, PreviewError, ThumbnailError, UploadError};
 pub use files::{Bytes, Content};
 pub use find::Stored;
-pub use list::{UserFile, UserFiles};
+pub use list::{FileInfo, UserFiles};
 pub use preview::Preview;
+pub use quarantine::Quarantine;
 pub use sweep::{SweepError, Swept};
 pub use thumbnail::{Method, Thumbnail, ThumbnailSize};
 pub use upload::{About, Announced};

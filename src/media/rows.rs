@@ -15,6 +15,9 @@ pub(crate) struct MediaRow {
     /// Until when the content may come, in milliseconds since the Unix epoch; none once it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires_ms: Option<u64>,
+    /// Since when quarantines leave it alone, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) protected_ms: Option<u64>,
     /// The content; none until it has been uploaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) content: Option<ContentRow>,

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod deletion;
+mod quarantine;
 
 const ALICE: UserNid = UserNid(1);
 const BOB: UserNid = UserNid(2);

@@ -106,6 +106,7 @@ impl Media {
             created_ms: now_ms,
             open: self.0.options.unauthenticated_downloads,
             expires_ms: Some(expires_ms),
+            protected_ms: None,
             content: None,
         };
         batch.put::<tables::Media>(&self.key(&media_id), &json(&row)?);
@@ -303,6 +304,7 @@ impl Media {
             created_ms: self.0.host.now_ms(),
             open: self.0.options.unauthenticated_downloads,
             expires_ms: None,
+            protected_ms: None,
             content: Some(ContentRow {
                 sha256: file.sha256.clone(),
                 size: file.size,

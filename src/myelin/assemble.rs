@@ -118,6 +118,7 @@ pub fn assemble(
         host.clone(),
         users.clone(),
         rooms.clone(),
+        media.clone(),
     );
     Ok(Services {
         limits: RateLimits::new(&config.rate_limits, host.clone()),

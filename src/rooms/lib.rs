@@ -23,6 +23,7 @@ mod delayed;
 mod directory;
 mod error;
 mod event;
+mod files;
 mod filter;
 #[cfg(test)]
 mod fixture;

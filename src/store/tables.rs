@@ -135,6 +135,9 @@ tables! {
     /// SHA-256 (hexadecimal) of a file that may stand for no id any more, or not yet → since when, in ms since the Unix epoch.
     /// Written by `media` before a file gets its name and with the deletion of an id; deleted once it is settled.
     UnsettledFiles in Index 64: String => u64;
+    /// SHA-256 (hexadecimal) of a file that nobody is given → who put it into quarantine and when, as JSON. Written by `media`;
+    /// stays when no id stands for the file any more.
+    QuarantinedFiles in Index 65: String => Raw;
 
     // ---- events -----------------------------------------------------------------------------------------
     /// Every event kept for a room. Written by `rooms` once; again only by a redaction.

@@ -59,7 +59,38 @@ const ENDPOINTS: &[(&str, &[Method])] = &[
     ),
     (
         "/_synapse/admin/v1/media/{server_name}/{media_id}",
-        &[Method::DELETE],
+        &[Method::GET, Method::DELETE],
+    ),
+    ("/_synapse/admin/v1/media/delete", &[Method::POST]),
+    ("/_synapse/admin/v1/purge_media_cache", &[Method::POST]),
+    (
+        "/_synapse/admin/v1/media/quarantine/{server_name}/{media_id}",
+        &[Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/media/unquarantine/{server_name}/{media_id}",
+        &[Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/media/protect/{media_id}",
+        &[Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/media/unprotect/{media_id}",
+        &[Method::POST],
+    ),
+    ("/_synapse/admin/v1/room/{room_id}/media", &[Method::GET]),
+    (
+        "/_synapse/admin/v1/room/{room_id}/media/quarantine",
+        &[Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/quarantine_media/{room_id}",
+        &[Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/user/{user_id}/media/quarantine",
+        &[Method::POST],
     ),
     ("/_synapse/admin/v1/rooms", &[Method::GET]),
     ("/_synapse/admin/v1/rooms/{room_id}", &[Method::GET]),
@@ -96,6 +127,9 @@ async fn without_a_token_and_with_a_users_there_is_nothing() {
             reply.is(401, "M_MISSING_TOKEN");
             let reply = alice.send(method.clone(), &path, "{}").await;
             reply.is(403, "M_FORBIDDEN");
+            let nobody = alice.with_token("syt_nobody_has_this");
+            let reply = nobody.send(method.clone(), &path, "{}").await;
+            reply.is(401, "M_UNKNOWN_TOKEN");
         }
     }
 }

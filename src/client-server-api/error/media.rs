@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use http_layer::{Errcode, StandardError};
-use media::{FindError, PreviewError, ThumbnailError, UploadError};
+use media::{DeleteError, FindError, PreviewError, ThumbnailError, UploadError};
 
 use super::Error;
 
@@ -32,6 +32,15 @@ impl From<UploadError> for Error {
                 .into(),
             UploadError::Files(_) => Self::internal(error),
             UploadError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeleteError> for Error {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::NotFound => StandardError::not_found("Unknown media").into(),
+            DeleteError::Store(error) => error.into(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use store::{Batch, tables};
 
 use super::*;
-use crate::{DeleteError, Swept, UserFile};
+use crate::{DeleteError, FileInfo, Swept};
 
 const HOUR_MS: u64 = 3_600_000;
 /// More than one part of an upload.
@@ -228,12 +228,17 @@ async fn a_users_files_are_listed_latest_first() {
             .upload(ALICE, about, body(&[&bytes]))
             .await
             .unwrap();
-        expected.push(UserFile {
+        expected.push(FileInfo {
+            sha256: hash(&fixture, &media_id).await,
             media_id,
+            owner: Some(ALICE),
             created_ms: fixture.host.now_ms(),
             size: size as u64,
             content_type: Some("text/plain".to_owned()),
             file_name: Some(format!("{size}.txt")),
+            open: false,
+            protected: false,
+            quarantine: None,
         });
         fixture.clock.advance(1);
     }
