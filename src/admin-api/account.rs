@@ -10,7 +10,10 @@ use http_layer::{JsonBody, StandardError, json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Administrator, extract::Target};
+use crate::{
+    Administrator,
+    extract::{Params, Target},
+};
 
 /// The body of [`deactivate`].
 #[derive(Debug, Deserialize)]
@@ -219,6 +222,46 @@ pub async fn joined_rooms(
     Ok(json(
         StatusCode::OK,
         &json!({ "total": joined.len(), "joined_rooms": joined }),
+    ))
+}
+
+/// `GET /_synapse/admin/v1/users/{userId}/memberships`
+///
+/// Every room that the user has to do with, or had.
+pub async fn memberships(
+    State(rooms): State<Rooms>,
+    _: Administrator,
+    target: Target,
+) -> Result<Response, Error> {
+    let mut memberships = Map::new();
+    for (room, row) in rooms.rooms_of_nid(target.user).await? {
+        let room = rooms.room(room).await?;
+        memberships.insert(room.id.to_string(), row.member.membership.as_str().into());
+    }
+    let answer = json!({ "total": memberships.len(), "memberships": memberships });
+    Ok(json(StatusCode::OK, &answer))
+}
+
+/// The query of [`joined_since`].
+#[derive(Debug, Deserialize)]
+pub(crate) struct Since {
+    from_ts: u64,
+}
+
+/// `GET /_synapse/admin/v1/users/{userId}/cumulative_joined_room_count`
+///
+/// # Errors
+/// `M_INVALID_PARAM` without `from_ts`.
+pub async fn joined_since(
+    State(rooms): State<Rooms>,
+    _: Administrator,
+    target: Target,
+    Params(since): Params<Since>,
+) -> Result<Response, Error> {
+    let count = rooms.joined_since(target.user, since.from_ts).await?;
+    Ok(json(
+        StatusCode::OK,
+        &json!({ "cumulative_joined_room_count": count }),
     ))
 }
 

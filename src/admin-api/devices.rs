@@ -74,6 +74,43 @@ pub async fn show(
     ))
 }
 
+/// The body of [`create`].
+#[derive(Debug, Deserialize)]
+pub(crate) struct Create {
+    device_id: OwnedDeviceId,
+    #[serde(default)]
+    display_name: Option<String>,
+}
+
+/// `POST /_synapse/admin/v2/users/{userId}/devices`
+///
+/// A device that nobody is logged in with yet; one that is there stays as it is.
+///
+/// # Errors
+/// `M_USER_LIMIT_EXCEEDED`; `M_USER_DEACTIVATED`; `M_INVALID_PARAM` for an id that is empty or too long.
+pub async fn create(
+    State(users): State<Users>,
+    administrator: Administrator,
+    target: Target,
+    JsonBody(body): JsonBody<Create>,
+) -> Result<Response, Error> {
+    if body.device_id.as_str().is_empty() {
+        return Err(StandardError::invalid_param("`device_id` is empty.").into());
+    }
+    let details = json!({ "device": body.device_id });
+    administrator
+        .audit("user.create_device", &target.user_id, details)
+        .await?;
+    let name = body.display_name.as_deref();
+    let made = users.create_device(target.user, &body.device_id, name);
+    let status = if made.await? {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok(json(status, &json!({})))
+}
+
 /// The body of [`rename`].
 #[derive(Debug, Deserialize)]
 pub(crate) struct Rename {

@@ -16,6 +16,7 @@ mod devices;
 mod extract;
 mod media;
 mod quarantine;
+mod rate_limits;
 mod registration_tokens;
 mod reports;
 mod rooms;
@@ -23,6 +24,7 @@ mod server;
 mod users;
 
 pub use extract::Administrator;
+pub use rate_limits::meaning;
 
 /// Every endpoint, without the frame.
 pub fn endpoints() -> Router<Services> {
@@ -71,13 +73,32 @@ fn accounts(router: Router<Services>) -> Router<Services> {
         .route(&format!("{user}/login"), post(account::login_as))
         .route(&format!("{user}/joined_rooms"), get(account::joined_rooms))
         .route(&format!("{user}/pushers"), get(account::pushers))
+        .route(&format!("{user}/memberships"), get(account::memberships))
+        .route(
+            &format!("{user}/cumulative_joined_room_count"),
+            get(account::joined_since),
+        )
+        .route(
+            &format!("{user}/override_ratelimit"),
+            get(rate_limits::show)
+                .post(rate_limits::set)
+                .delete(rate_limits::delete),
+        )
+        .route(
+            "/_synapse/admin/v1/auth_providers/{provider}/users/{external_id}",
+            get(users::by_address),
+        )
+        .route(
+            "/_synapse/admin/v1/threepid/{medium}/users/{address}",
+            get(users::by_address),
+        )
         .route(
             &format!("{user}/media"),
             get(media::of_user).delete(media::delete_of_user),
         )
         .route(&format!("{user}/accountdata"), get(account::account_data))
         .route("/_synapse/admin/v1/whois/{user_id}", get(devices::whois))
-        .route(devices, get(devices::list))
+        .route(devices, get(devices::list).post(devices::create))
         .route(
             &format!("{devices}/{{device_id}}"),
             get(devices::show)

@@ -411,6 +411,15 @@ async fn tell_rooms(rooms: &Rooms, user_id: &UserId, profile: &Profile) -> Resul
     Ok(rooms.profile_changed(user_id, &profile).await?)
 }
 
+/// `GET /_synapse/admin/v1/auth_providers/{provider}/users/{externalId}`, and
+/// `GET /_synapse/admin/v1/threepid/{medium}/users/{address}`
+///
+/// # Errors
+/// Always `M_NOT_FOUND`: nobody has an address or an account elsewhere yet.
+pub async fn by_address(_: Administrator) -> StandardError {
+    StandardError::not_found("User not found")
+}
+
 /// The query of [`username_available`].
 #[derive(Debug, Deserialize)]
 pub(crate) struct NameQuery {

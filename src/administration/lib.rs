@@ -14,10 +14,12 @@ mod accounts;
 mod audit;
 mod error;
 mod files;
+mod rate_limits;
 
 pub use audit::Deed;
 pub use error::AdministrationError;
 pub use files::{OldFiles, RoomFiles};
+pub use rate_limits::RateLimitOverride;
 
 /// Looks after the server. Cheap to clone.
 #[derive(Clone)]

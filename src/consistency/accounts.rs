@@ -8,8 +8,8 @@ use store::{
     codec::Tail,
     tables::{
         AccessTokens, Accounts, DelayedEvents, DeviceSeen, Devices, FilterNumbers, Filters,
-        LoginTokens, OpenIdTokens, Profiles, PushQueue, PusherUsers, Pushers, Raw, RefreshTokens,
-        RegistrationTokens, ReportCounts, Reports,
+        LoginTokens, OpenIdTokens, Profiles, PushQueue, PusherUsers, Pushers, RateLimitOverrides,
+        Raw, RefreshTokens, RegistrationTokens, ReportCounts, Reports,
     },
 };
 
@@ -19,6 +19,15 @@ use crate::{CheckError, Problem, Remedy, names::is_user, readable::Readable, wor
 struct Account {
     #[serde(default)]
     deactivated: bool,
+}
+
+/// What an administrator lets a user do.
+#[derive(Deserialize)]
+struct RateLimit {
+    #[serde(rename = "messages_per_second")]
+    _messages_per_second: u32,
+    #[serde(rename = "burst_count")]
+    _burst_count: u32,
 }
 
 /// What of a device leads to its tokens.
@@ -84,6 +93,14 @@ pub(crate) fn check_accounts(work: &Work<'_>) -> Result<(), CheckError> {
             let reason = "the account is closed and has devices".to_owned();
             work.finding::<Accounts>(&user, Problem::Unreadable { reason }, Remedy::Restore);
         }
+        Ok(())
+    })?;
+    work.each::<RateLimitOverrides>(&(), Remedy::Remove, |user, raw| {
+        if work.get::<Accounts>(&user)?.is_none() {
+            return work.stray::<RateLimitOverrides>(&user, "there is no such account");
+        }
+        let _: Option<RateLimit> =
+            work.json::<RateLimitOverrides, _>(&user, &raw, Remedy::Remove)?;
         Ok(())
     })?;
     work.each::<Profiles>(&(), Remedy::Restore, |user, raw| {

@@ -63,6 +63,7 @@ pub const COVERED: &[(&str, &str)] = &[
     ("OpenIdTokens", "accounts"),
     ("Reports", "accounts"),
     ("ReportCounts", "accounts"),
+    ("RateLimitOverrides", "accounts"),
     ("DelayedEvents", "accounts"),
     ("Transactions", "feeds"),
     ("AccountData", "feeds"),

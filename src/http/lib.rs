@@ -18,7 +18,7 @@ pub use endpoint::{Endpoints, paths};
 pub use error::Error;
 pub use frame::{Frame, frame};
 pub use listener::Listener;
-pub use rate_limits::{Class, RateLimits};
+pub use rate_limits::{Class, Override, RateLimits};
 pub use request::{BodyLimits, JsonBody, MatrixRequest, read_body};
 pub use response::{JsonBytes, MatrixResponse, WithoutNulls, json};
 pub use server::Server;

@@ -10,7 +10,9 @@ use std::{
 
 use config::RateLimit;
 use host::Host;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+
+use ruma::UserId;
 
 use crate::StandardError;
 
@@ -47,6 +49,15 @@ pub enum Class {
     Guest,
 }
 
+/// What one user may, instead of what everybody may.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Override {
+    /// Whatever they like, once they are logged in.
+    Unlimited,
+    /// So many messages; the rest as everybody.
+    Messages(RateLimit),
+}
+
 /// Entries kept in one shard; with 16 bytes each and 64 shards, at most 4 MB.
 const SHARD_ENTRIES: usize = 4_096;
 const SHARDS: usize = 64;
@@ -63,6 +74,8 @@ struct Buckets {
     hasher: RandomState,
     /// Hash of class and key → when the bucket will be full again, in µs since the epoch.
     shards: [Mutex<HashMap<u64, u64>>; SHARDS],
+    /// Hash of the user id → what they may. Set by administrators, so there are few.
+    overrides: RwLock<HashMap<u64, Override>>,
 }
 
 impl RateLimits {
@@ -76,6 +89,7 @@ impl RateLimits {
             limits: limits.clone(),
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
+            overrides: RwLock::default(),
         })))
     }
 
@@ -100,11 +114,26 @@ impl RateLimits {
         self.take(class, key, false)
     }
 
+    /// From now on a user may `instead`, or what everybody may.
+    pub fn set_override(&self, user: &UserId, instead: Option<Override>) {
+        let Some(buckets) = &self.0 else {
+            return;
+        };
+        let hash = buckets.hasher.hash_one(user);
+        let mut overrides = buckets.overrides.write();
+        match instead {
+            Some(instead) => overrides.insert(hash, instead),
+            None => overrides.remove(&hash),
+        };
+    }
+
     fn take(&self, class: Class, key: impl Hash, keep: bool) -> Result<(), StandardError> {
         let Some(buckets) = &self.0 else {
             return Ok(());
         };
-        let limit = class.limit(&buckets.limits);
+        let Some(limit) = buckets.limit(class, &key) else {
+            return Ok(());
+        };
         let now_us = buckets.host.now_ms().saturating_mul(1_000);
         #[expect(
             clippy::cast_possible_truncation,
@@ -132,6 +161,41 @@ impl RateLimits {
             shard.insert(hash, full_at);
         }
         Ok(())
+    }
+}
+
+impl Buckets {
+    /// What holds for this user, or address; none where nothing limits them.
+    fn limit(&self, class: Class, key: &impl Hash) -> Option<RateLimit> {
+        let instead = match class {
+            // Whoever logs in is not yet anybody.
+            Class::LoginAddress
+            | Class::LoginAccount
+            | Class::LoginFailed
+            | Class::Registration
+            | Class::RegistrationToken
+            | Class::Guest => None,
+            Class::Message
+            | Class::Join
+            | Class::Invite
+            | Class::CreateRoom
+            | Class::Upload
+            | Class::Preview
+            | Class::Search
+            | Class::Keys => {
+                let overrides = self.overrides.read();
+                if overrides.is_empty() {
+                    None
+                } else {
+                    overrides.get(&self.hasher.hash_one(key)).copied()
+                }
+            }
+        };
+        match (instead, class) {
+            (Some(Override::Unlimited), _) => None,
+            (Some(Override::Messages(limit)), Class::Message) => Some(limit),
+            _ => Some(class.limit(&self.limits)),
+        }
     }
 }
 
@@ -174,7 +238,10 @@ impl Class {
 mod tests {
     use host::{Host, ManualClock};
 
-    use super::{Class, RateLimits, SHARD_ENTRIES, SHARDS};
+    use config::RateLimit;
+    use ruma::{OwnedUserId, user_id};
+
+    use super::{Class, Override, RateLimits, SHARD_ENTRIES, SHARDS};
 
     fn limits() -> (RateLimits, ManualClock) {
         let clock = ManualClock::new(1_000_000);
@@ -216,6 +283,34 @@ mod tests {
                 limits.check(Class::CreateRoom, 1).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn one_user_may_more_or_less_than_others() {
+        let (limits, clock) = limits();
+        let bot = user_id!("@bot:x");
+        // As handlers name the user.
+        let owned: OwnedUserId = bot.to_owned();
+        let messages =
+            |count: usize| (0..count).all(|_| limits.check(Class::Message, &owned).is_ok());
+        limits.set_override(
+            bot,
+            Some(Override::Messages(RateLimit {
+                per_second: 1.0,
+                burst: 5,
+            })),
+        );
+        assert!(messages(5) && !messages(1));
+        clock.advance(1_000);
+        assert!(messages(1) && !messages(1));
+        assert!((0..4).any(|_| limits.check(Class::Message, user_id!("@alice:x")).is_err()));
+        limits.set_override(bot, Some(Override::Unlimited));
+        assert!(messages(100));
+        assert!((0..100).all(|_| limits.check(Class::CreateRoom, bot.as_str()).is_ok()));
+        assert!((0..1_000).any(|_| limits.check(Class::LoginAccount, bot.as_str()).is_err()));
+        limits.set_override(bot, None);
+        clock.advance(10_000);
+        assert!(messages(3) && !messages(1));
     }
 
     #[test]

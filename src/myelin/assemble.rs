@@ -138,6 +138,18 @@ pub fn assemble(
     })
 }
 
+/// Tells the services, before the first request, what administrators had decided before the server stopped.
+///
+/// # Errors
+/// The store failed.
+pub async fn recall(services: &Services) -> Result<(), StoreError> {
+    for (user_id, instead) in services.administration.rate_limit_overrides().await? {
+        let instead = Some(admin_api::meaning(instead));
+        services.limits.set_override(&user_id, instead);
+    }
+    Ok(())
+}
+
 /// Every API over `services`, with the frame around: everything else is `M_UNRECOGNIZED`.
 pub fn router(services: Services) -> Router {
     let around = Frame::new(&services.config);

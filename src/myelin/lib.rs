@@ -13,5 +13,5 @@ mod serve;
 mod sweeps;
 mod welcome;
 
-pub use assemble::{AssembleError, assemble, router};
+pub use assemble::{AssembleError, assemble, recall, router};
 pub use command_line::{CommandLine, run};

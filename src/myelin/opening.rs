@@ -7,7 +7,7 @@ use config::{Config, Durability};
 use host::{Host, Shutdown, ShutdownTrigger};
 use store::{Store, StoreOptions};
 
-use crate::{assemble, data_dir::DataDir};
+use crate::{assemble, data_dir::DataDir, recall};
 
 /// A data directory that is ours, and the services over it.
 pub(crate) struct Opened {
@@ -37,6 +37,7 @@ impl Opened {
             signer,
             shutdown.clone(),
         )?;
+        recall(&services).await?;
         Ok(Self {
             data,
             store,

@@ -29,6 +29,7 @@ mod filter;
 mod fixture;
 mod guests;
 mod hierarchy;
+mod joined_since;
 mod membership;
 mod news;
 mod notify;

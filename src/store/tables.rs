@@ -235,6 +235,8 @@ tables! {
     Reports in Users 43: Pos => Raw;
     /// A user's reports: how many there are, so that nobody fills the table. Written with `Reports`.
     ReportCounts in Users 44: UserNid => u64;
+    /// Users who may do more or less than others at a time, as JSON. Written and read by `administration`.
+    RateLimitOverrides in Users 46: UserNid => Raw;
     /// Delayed events: user and delay id → the event and when it is due, as JSON. Written by `rooms`.
     DelayedEvents in Users 45: (UserNid, String) => Raw;
 

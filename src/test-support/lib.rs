@@ -61,10 +61,6 @@ impl TestServer {
     }
 
     /// The same with other options.
-    #[expect(
-        clippy::unused_async,
-        reason = "a server starts inside a runtime, and those who await it have one"
-    )]
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.registration.mode = RegistrationMode::Open;
@@ -81,6 +77,7 @@ impl TestServer {
             ManualClock::new(START_MS),
             1,
         )
+        .await
     }
 
     /// Stops the server and starts it again over what its disk has kept.
@@ -89,10 +86,10 @@ impl TestServer {
         self.shutdown.start();
         self.services.rooms.store().close().await;
         let kept = (self.disk, self.files);
-        Self::start(self.config, kept, self.clock, self.seed + 1)
+        Self::start(self.config, kept, self.clock, self.seed + 1).await
     }
 
-    fn start(
+    async fn start(
         config: Config,
         (disk, files): (MemoryDisk, TempDir),
         clock: ManualClock,
@@ -105,6 +102,9 @@ impl TestServer {
         let (shutdown, waiting) = Shutdown::new();
         let services = myelin::assemble(config.clone(), host, store, signer, waiting)
             .expect("the options of the test can be used");
+        myelin::recall(&services)
+            .await
+            .expect("a store in memory is read");
         let router = myelin::router(services.clone());
         Self {
             services,

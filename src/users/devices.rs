@@ -11,7 +11,8 @@ use store::{
 };
 
 use crate::{
-    DeviceError, LoginError, NewSession, UserNews, Users, news::Aftermath, rows, tokens::TokenHash,
+    CreateError, DeviceError, LoginError, NewSession, UserNews, Users, news::Aftermath, rows,
+    tokens::TokenHash,
 };
 
 /// A device as its owner sees it.
@@ -195,6 +196,48 @@ impl Users {
         self.commit(user, guard, batch, Aftermath::news(news))
             .await?;
         Ok(())
+    }
+
+    /// Makes a device that nobody is logged in with yet. Whether it is new: one that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`LoginError::Deactivated`] for who has no account, or a closed one; [`LoginError::TooManyDevices`];
+    /// [`LoginError::Create`] for an id that is too long.
+    pub async fn create_device(
+        &self,
+        user: UserNid,
+        device_id: &DeviceId,
+        display_name: Option<&str>,
+    ) -> Result<bool, LoginError> {
+        let new = NewSession {
+            device_id: Some(device_id.to_owned()),
+            ..NewSession::default()
+        };
+        new.check().map_err(CreateError::InvalidDevice)?;
+        let guard = self.0.locks.lock(user).await;
+        let account = self.account_of(user).await?;
+        if account.is_none_or(|account| account.deactivated) {
+            return Err(LoginError::Deactivated);
+        }
+        let key = (user, device_id.to_string());
+        if self.0.store.get::<Devices>(&key).await?.is_some() {
+            return Ok(false);
+        }
+        self.check_devices(user, &new).await?;
+        let row = DeviceRow {
+            display_name: display_name
+                .map(|name| name.chars().take(MAX_DISPLAY_NAME_CHARACTERS).collect()),
+            created_ms: self.0.host.now_ms(),
+            ..DeviceRow::default()
+        };
+        let mut batch = Batch::new();
+        batch.put::<Devices>(&key, &rows::write::<Devices>(&row)?);
+        let news = UserNews::DeviceChanged {
+            device_id: device_id.to_owned(),
+        };
+        self.commit(user, guard, batch, Aftermath::news(news))
+            .await?;
+        Ok(true)
     }
 
     /// Removes devices and their tokens, in one commit. Unknown ones are removed already.

@@ -236,3 +236,83 @@ async fn account_data_and_pushers_are_shown() {
         .ok();
     assert_eq!(pushers, json!({ "total": 0, "pushers": [] }));
 }
+
+#[tokio::test]
+async fn a_device_is_made_for_somebody() {
+    let server = TestServer::with(|config| config.sessions.max_devices = 2).await;
+    let admin = administrator(&server).await;
+    let bob = server.register("bob").await;
+    let path = "/_synapse/admin/v2/users/@bob:localhost/devices";
+    let robot = json!({ "device_id": "ROBOT", "display_name": "the robot" });
+    for status in [201, 200] {
+        let reply = admin.post(path, robot.clone()).await;
+        assert_eq!((reply.status, reply.json), (status, json!({})));
+    }
+    let seen = bob.get("/_matrix/client/v3/devices/ROBOT").await.ok();
+    assert_eq!(seen["display_name"], "the robot");
+    let third = json!({ "device_id": "THIRD" });
+    admin
+        .post(path, third)
+        .await
+        .is(403, "M_USER_LIMIT_EXCEEDED");
+    admin.post(path, json!({})).await.is(400, "M_BAD_JSON");
+    for wrong in [String::new(), "x".repeat(256)] {
+        let body = json!({ "device_id": wrong });
+        admin.post(path, body).await.is(400, "M_INVALID_PARAM");
+    }
+    let close = "/_synapse/admin/v1/deactivate/@bob:localhost";
+    admin.post(close, json!({})).await.ok();
+    admin.post(path, robot).await.is(403, "M_USER_DEACTIVATED");
+}
+
+#[tokio::test]
+async fn memberships_and_how_many_rooms_were_joined_are_told() {
+    let server = TestServer::new().await;
+    let admin = administrator(&server).await;
+    let bob = server.register("bob").await;
+    let mut rooms = Vec::new();
+    for _ in 0..2 {
+        let room = bob.post("/_matrix/client/v3/createRoom", json!({}));
+        rooms.push(room.await.ok()["room_id"].as_str().unwrap().to_owned());
+        server.clock.advance(1_000);
+    }
+    let leave = format!("/_matrix/client/v3/rooms/{}/leave", rooms[1]);
+    bob.post(&leave, json!({})).await.ok();
+    let name = json!({ "displayname": "Robert" });
+    bob.put(
+        "/_matrix/client/v3/profile/@bob:localhost/displayname",
+        name,
+    )
+    .await
+    .ok();
+    let user = "/_synapse/admin/v1/users/@bob:localhost";
+    let memberships = admin.get(&format!("{user}/memberships")).await.ok();
+    assert_eq!(
+        memberships,
+        json!({ "total": 2, "memberships": { (rooms[0].as_str()): "join", (rooms[1].as_str()): "leave" } })
+    );
+    let path = format!("{user}/cumulative_joined_room_count");
+    for (from_ms, count) in [(0, 2), (1_000, 1), (2_000, 0)] {
+        let from_ts = test_support::START_MS + from_ms;
+        let answer = admin.get(&format!("{path}?from_ts={from_ts}")).await.ok();
+        assert_eq!(answer, json!({ "cumulative_joined_room_count": count }));
+    }
+    admin.get(&path).await.is(400, "M_INVALID_PARAM");
+}
+
+#[tokio::test]
+async fn nobody_is_found_by_an_address() {
+    let server = TestServer::new().await;
+    let admin = administrator(&server).await;
+    for path in [
+        "/_synapse/admin/v1/threepid/email/users/bob@example.org",
+        "/_synapse/admin/v1/auth_providers/oidc/users/bob",
+    ] {
+        admin.get(path).await.is(404, "M_NOT_FOUND");
+    }
+    let shadow = "/_synapse/admin/v1/users/@admin:localhost/shadow_ban";
+    admin
+        .post(shadow, json!({}))
+        .await
+        .is(404, "M_UNRECOGNIZED");
+}

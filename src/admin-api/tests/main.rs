@@ -8,6 +8,7 @@
 mod account;
 mod media;
 mod outsiders;
+mod rate_limits;
 mod registration_tokens;
 mod reports;
 mod rooms;

@@ -34,7 +34,27 @@ const ENDPOINTS: &[(&str, &[Method])] = &[
         &[Method::GET],
     ),
     ("/_synapse/admin/v1/whois/{user_id}", &[Method::GET]),
-    ("/_synapse/admin/v2/users/{user_id}/devices", &[Method::GET]),
+    (
+        "/_synapse/admin/v2/users/{user_id}/devices",
+        &[Method::GET, Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/users/{user_id}/memberships",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/users/{user_id}/cumulative_joined_room_count",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/users/{user_id}/override_ratelimit",
+        &[Method::GET, Method::POST, Method::DELETE],
+    ),
+    (
+        "/_synapse/admin/v1/auth_providers/p/users/x",
+        &[Method::GET],
+    ),
+    ("/_synapse/admin/v1/threepid/email/users/x", &[Method::GET]),
     (
         "/_synapse/admin/v2/users/{user_id}/devices/{device_id}",
         &[Method::GET, Method::PUT, Method::DELETE],
