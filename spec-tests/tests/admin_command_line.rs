@@ -122,6 +122,27 @@ fn an_account_lives_its_life_at_the_command_line() {
         as_bob.get("/_matrix/client/v3/account/whoami").ok()["user_id"],
         "@bob:localhost"
     );
+    let slow = [
+        "user",
+        "rate-limit",
+        "bob",
+        "--per-second",
+        "1",
+        "--burst",
+        "2",
+    ];
+    let set = admin(&server, &slow, "").ok();
+    assert_eq!(set, "bob: 1 messages a second, 2 at once.\n");
+    let reset = admin(&server, &["user", "rate-limit", "bob", "--reset"], "").ok();
+    assert_eq!(reset, "bob: as everybody.\n");
+    admin(&server, &["user", "add-device", "bob", "ROBOT"], "").ok();
+    let devices = admin(&server, &["user", "devices", "bob"], "").ok();
+    assert!(devices.contains("ROBOT"), "{devices}");
+    let room = bob.post("/v3/createRoom", json!({})).ok();
+    let rooms = admin(&server, &["user", "rooms", "bob", "--all"], "").ok();
+    assert!(rooms.contains(room["room_id"].as_str().unwrap()), "{rooms}");
+    let files = admin(&server, &["user", "media", "bob"], "").ok();
+    assert_eq!(files, "Nothing.\n");
     admin(&server, &["user", "promote", "bob"], "").ok();
     bob.get("/_synapse/admin/v2/users").ok();
     admin(&server, &["user", "demote", "bob"], "").ok();

@@ -255,7 +255,7 @@ fn of_user(user: &str) -> String {
     format!("/_synapse/admin/v1/users/{}/media", encoded(user))
 }
 
-async fn list_files(client: &Client<'_>, user: &str) -> Result<Output, AskError> {
+pub(crate) async fn list_files(client: &Client<'_>, user: &str) -> Result<Output, AskError> {
     let (mut files, mut from) = (Vec::new(), Some(0));
     while let Some(start) = from {
         let path = format!("{}?limit={PAGE}&from={start}", of_user(user));

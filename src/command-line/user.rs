@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 use crate::{
     AskError, Client, Output,
     ask::encoded,
+    media::list_files,
     output::{cell, list, time_ms},
     token::duration_ms,
 };
+
+mod rate_limit;
 
 /// Characters of a generated password: 119 bits.
 const GENERATED_CHARACTERS: usize = 20;
@@ -103,8 +106,32 @@ pub(crate) enum User {
         #[arg(long, value_name = "ID")]
         device: Option<String>,
     },
+    /// Makes a device that nobody is logged in with yet.
+    AddDevice {
+        #[command(flatten)]
+        who: Who,
+        /// Its id.
+        #[arg(value_name = "ID")]
+        device: String,
+        /// What others see.
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
+    },
     /// Lists the rooms somebody is in.
-    Rooms(Who),
+    Rooms {
+        #[command(flatten)]
+        who: Who,
+        /// Those too that they were invited to, have left or are banned from.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Lists what somebody has uploaded, the latest first.
+    Media(Who),
+    /// Shows how often somebody may send, or lets them send more or less often than others.
+    #[command(
+        after_help = "Examples:\n  myelin admin user rate-limit bot\n  myelin admin user rate-limit bot --per-second 5 --burst 50\n  myelin admin user rate-limit bot --unlimited\n  myelin admin user rate-limit bot --reset"
+    )]
+    RateLimit(rate_limit::RateLimit),
     /// Prints an access token of somebody else's account. The user sees the device; the audit log keeps who asked.
     LoginAs {
         #[command(flatten)]
@@ -216,19 +243,16 @@ impl User {
             Self::Demote(who) => set_admin(client, who, false).await,
             Self::Devices(who) => devices(client, who).await,
             Self::Logout { who, device } => log_out(client, who, device).await,
-            Self::Rooms(who) => {
-                let answer = client.get(&format!("{}/joined_rooms", v1(&who))).await?;
-                let rows = list(&answer, "joined_rooms")
-                    .iter()
-                    .map(|room| vec![cell(room)])
-                    .collect();
-                Ok(Output::table(
-                    &["room"],
-                    rows,
-                    "In no room.",
-                    answer.clone(),
-                ))
+            Self::AddDevice { who, device, name } => {
+                let body = json!({ "device_id": device, "display_name": name });
+                let path = format!("{}/devices", v2(&who));
+                let answer = client.post(&path, &body).await?;
+                let text = format!("{} has the device {device}.", who.name);
+                Ok(Output::done(text, answer))
             }
+            Self::Rooms { who, all } => rooms(client, who, all).await,
+            Self::Media(who) => list_files(client, &who.name).await,
+            Self::RateLimit(command) => command.run(client).await,
             Self::LoginAs { who, expires } => {
                 let until_ms = client.host().now_ms().saturating_add(expires);
                 let body = json!({ "valid_until_ms": until_ms });
@@ -410,6 +434,26 @@ async fn set_admin(client: &Client<'_>, who: Who, admin: bool) -> Result<Output,
         format!("{} is {state} now.", who.name),
         answer,
     ))
+}
+
+async fn rooms(client: &Client<'_>, who: Who, all: bool) -> Result<Output, AskError> {
+    if all {
+        let answer = client.get(&format!("{}/memberships", v1(&who))).await?;
+        let memberships = answer["memberships"].as_object();
+        let rows = memberships
+            .into_iter()
+            .flatten()
+            .map(|(room, membership)| vec![room.clone(), cell(membership)])
+            .collect();
+        let headers = &["room", "membership"];
+        return Ok(Output::table(headers, rows, "In no room, ever.", answer));
+    }
+    let answer = client.get(&format!("{}/joined_rooms", v1(&who))).await?;
+    let rows = list(&answer, "joined_rooms")
+        .iter()
+        .map(|room| vec![cell(room)])
+        .collect();
+    Ok(Output::table(&["room"], rows, "In no room.", answer))
 }
 
 async fn devices(client: &Client<'_>, who: Who) -> Result<Output, AskError> {
