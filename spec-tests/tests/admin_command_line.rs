@@ -305,6 +305,57 @@ fn a_file_is_put_into_quarantine_and_old_ones_are_purged() {
 }
 
 #[test]
+fn the_server_is_looked_into() {
+    let server = Server::start();
+    let alice = server.client().register("alice");
+    let room = alice.create_room(json!({ "topic": "x".repeat(20_000) }));
+    alice.sync(&[]);
+    let headers = [("content-type", "text/plain")];
+    let bytes = Some(&b"four"[..]);
+    alice
+        .send("POST", "/_matrix/media/v3/upload", &headers, bytes)
+        .ok();
+    let stats = admin(&server, &["server", "stats"], "").ok();
+    assert!(
+        stats.contains("running for") && stats.contains("MiB"),
+        "{stats}"
+    );
+    let sessions = admin(&server, &["server", "sessions"], "").ok();
+    assert!(sessions.contains(&alice.id), "{sessions}");
+    let tables = admin(&server, &["--json", "storage", "usage"], "").json();
+    assert!(tables["total"].as_u64() > Some(1_000), "{tables}");
+    let rooms = admin(&server, &["storage", "usage", "--by", "room"], "").ok();
+    assert!(rooms.contains(&room), "{rooms}");
+    let users = admin(&server, &["storage", "usage", "--by", "user"], "").ok();
+    assert!(
+        users.contains(&alice.id) && users.contains("4 B"),
+        "{users}"
+    );
+}
+
+#[test]
+fn the_log_says_more_until_the_server_stops() {
+    let mut server = Server::start();
+    let before = admin(&server, &["log", "level"], "").ok();
+    let whoami = "/_matrix/client/v3/account/whoami";
+    let set = admin(&server, &["log", "level", "trace"], "").ok();
+    assert!(set.starts_with("trace, until the server stops"), "{set}");
+    let length = server.log().len();
+    server.client().get(whoami).fails(401, "M_MISSING_TOKEN");
+    assert!(server.log()[length..].contains("TRACE"), "{}", server.log());
+    let wrong = admin(&server, &["log", "level", "sync=loud"], "");
+    assert_eq!(wrong.code, 1);
+    assert!(wrong.error.contains("M_INVALID_PARAM"), "{}", wrong.error);
+    let audit = admin(&server, &["server", "audit"], "").ok();
+    assert!(audit.contains("server.log"), "{audit}");
+    server.terminate();
+    let none = admin(&server, &["log", "level"], "");
+    assert!(none.error.contains("No server runs here"), "{}", none.error);
+    server.start_again();
+    assert_eq!(admin(&server, &["log", "level"], "").ok(), before);
+}
+
+#[test]
 fn a_stopped_server_is_looked_after_all_the_same() {
     let mut server = Server::start();
     admin(

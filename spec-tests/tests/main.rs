@@ -31,6 +31,7 @@ mod key_backup;
 mod legacy_media;
 mod login;
 mod membership;
+mod owner_socket;
 mod presence;
 mod profiles;
 mod push_notifications;

@@ -1,5 +1,5 @@
 //! Real client libraries talk to the server: `matrix-js-sdk` on Node, `matrix-sdk` in Rust, `matrix-nio` on Python; Hydrogen in a
-//! browser.
+//! browser; `synadm` looks after it.
 //!
 //! Their packages are installed once per lock file into `${XDG_CACHE_HOME:-~/.cache}/myelin/clients`, and the client in Rust is
 //! compiled there.
@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 use spec_tests::Server;
 
+mod administration;
 mod browser;
 
 #[test]
@@ -114,8 +115,13 @@ impl Drop for Paused {
 
 /// A script of `clients/nio`, to be run with `matrix-nio`.
 pub(crate) fn nio(script: &str) -> Command {
-    let source = clients().join("nio");
-    let installed = installed("nio", &source, &["requirements.txt"], |folder| {
+    python("nio", script)
+}
+
+/// A script of `clients/NAME`, to be run with the packages of its `requirements.txt`.
+fn python(name: &str, script: &str) -> Command {
+    let source = clients().join(name);
+    let installed = installed(name, &source, &["requirements.txt"], |folder| {
         let venv = folder.join("venv");
         run(
             Command::new("python3").args(["-m", "venv"]).arg(&venv),
@@ -138,6 +144,8 @@ pub(crate) fn nio(script: &str) -> Command {
         );
     });
     let mut command = Command::new(installed.join("venv/bin/python"));
+    // The checkout stays as it is.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
     command.arg(source.join(script));
     command
 }

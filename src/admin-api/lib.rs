@@ -21,6 +21,7 @@ mod registration_tokens;
 mod reports;
 mod rooms;
 mod server;
+mod statistics;
 mod users;
 
 pub use extract::Administrator;
@@ -126,6 +127,10 @@ fn files(router: Router<Services>) -> Router<Services> {
         )
         .route(&format!("{media}/delete"), post(media::delete_old))
         .route(
+            &format!("{media}/{{server_name}}/delete"),
+            post(media::delete_old),
+        )
+        .route(
             "/_synapse/admin/v1/purge_media_cache",
             post(media::purge_cache),
         )
@@ -191,8 +196,49 @@ fn rooms_and_reports(router: Router<Services>) -> Router<Services> {
 }
 
 fn about_the_server(router: Router<Services>) -> Router<Services> {
+    let destination = "/_synapse/admin/v1/federation/destinations/{destination}";
     router
         .route("/_synapse/admin/v1/server_version", get(server::version))
+        .route(
+            "/_synapse/admin/v1/background_updates/status",
+            get(server::background_updates),
+        )
+        .route(
+            "/_synapse/admin/v1/background_updates/enabled",
+            get(server::background_updates_enabled).post(server::enable_background_updates),
+        )
+        .route(
+            "/_synapse/admin/v1/background_updates/start_job",
+            post(server::start_job),
+        )
+        .route(
+            "/_synapse/admin/v1/federation/destinations",
+            get(server::destinations),
+        )
+        .route(destination, get(server::destination))
+        .route(&format!("{destination}/rooms"), get(server::destination))
+        .route(
+            &format!("{destination}/reset_connection"),
+            post(server::destination),
+        )
+        .route(
+            "/_synapse/admin/v1/statistics/users/media",
+            get(statistics::media_by_user),
+        )
+        .route(
+            "/_synapse/admin/v1/statistics/database/rooms",
+            get(statistics::rooms),
+        )
+        .route("/_myelin/admin/v1/storage/tables", get(statistics::tables))
         .route("/_myelin/admin/v1/server", get(server::info))
+        .route(
+            "/_myelin/admin/v1/server/statistics",
+            get(server::statistics),
+        )
+        .route("/_myelin/admin/v1/server/sessions", get(server::sessions))
+        .route(
+            "/_myelin/admin/v1/server/log",
+            get(server::show_log).put(server::set_log),
+        )
         .route("/_myelin/admin/v1/audit", get(audit::list))
 }

@@ -224,7 +224,7 @@ fn yes() -> bool {
     true
 }
 
-/// `POST /_synapse/admin/v1/media/delete`
+/// `POST /_synapse/admin/v1/media/delete`, and `POST /_synapse/admin/v1/media/{serverName}/delete`, which is deprecated
 ///
 /// `before_ts` means the upload, where Synapse means the last download, which is not kept here. Pictures of people and
 /// rooms stay unless `keep_profiles=false`, protected files always.

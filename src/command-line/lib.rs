@@ -10,11 +10,13 @@ use clap::{Args, Subcommand};
 use host::Host;
 
 mod ask;
+mod log;
 mod media;
 mod output;
 mod report;
 mod room;
 mod server;
+mod storage;
 mod token;
 mod user;
 
@@ -69,6 +71,12 @@ enum What {
     /// The server itself.
     #[command(subcommand)]
     Server(server::Server),
+    /// What takes how much space.
+    #[command(subcommand)]
+    Storage(storage::Storage),
+    /// What the server logs.
+    #[command(subcommand)]
+    Log(log::Log),
 }
 
 impl Admin {
@@ -90,6 +98,8 @@ impl Admin {
             What::Media(command) => command.run(&client).await?,
             What::Report(command) => command.run(&client).await?,
             What::Server(command) => command.run(&client).await?,
+            What::Storage(command) => command.run(&client).await?,
+            What::Log(command) => command.run(&client).await?,
         };
         let text = if self.json {
             output.json_text()

@@ -106,6 +106,24 @@ pub(crate) fn time_ms(value: &Value) -> String {
         .unwrap_or_else(|| "-".to_owned())
 }
 
+/// Bytes for people: `512 B`, `1.5 KiB`, `2.0 GiB`; `-` for null.
+pub(crate) fn size(value: &Value) -> String {
+    let Some(bytes) = value.as_u64() else {
+        return "-".to_owned();
+    };
+    if bytes < 1 << 10 {
+        return format!("{bytes} B");
+    }
+    // Whole numbers: a tenth is the rest, cut off.
+    let (unit, shift) = match bytes {
+        0..0x10_0000 => ("KiB", 10),
+        0x10_0000..0x4000_0000 => ("MiB", 20),
+        _ => ("GiB", 30),
+    };
+    let (whole, rest) = (bytes >> shift, bytes & ((1 << shift) - 1));
+    format!("{whole}.{} {unit}", (rest * 10) >> shift)
+}
+
 /// The array under `key`; none where there is none.
 pub(crate) fn list<'a>(json: &'a Value, key: &str) -> &'a [Value] {
     json[key].as_array().map_or(&[], Vec::as_slice)
@@ -115,7 +133,7 @@ pub(crate) fn list<'a>(json: &'a Value, key: &str) -> &'a [Value] {
 mod tests {
     use serde_json::json;
 
-    use super::{Output, time_ms};
+    use super::{Output, size, time_ms};
 
     #[test]
     fn a_table_has_headers_and_no_trailing_spaces() {
@@ -130,6 +148,22 @@ mod tests {
         );
         let none = Output::table(&["name"], Vec::new(), "Nobody.", json!([]));
         assert_eq!(none.text(), "Nobody.\n");
+    }
+
+    #[test]
+    fn sizes_are_readable() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.0 KiB"),
+            (1_536, "1.5 KiB"),
+            (1_048_575, "1023.9 KiB"),
+            (1_048_576, "1.0 MiB"),
+            (5_368_709_120, "5.0 GiB"),
+        ] {
+            assert_eq!(size(&json!(bytes)), text);
+        }
+        assert_eq!(size(&json!(null)), "-");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `myelin serve`: from the options to the last answered request.
 
-use std::{error::Error, io::Write, process, time::Instant};
+use std::{error::Error, io::Write, process, sync::Arc, time::Instant};
 
+use administration::LogFilter;
 use config::Config;
 use host::{Host, ShutdownTrigger};
 use http_layer::{Listener, Server};
@@ -16,7 +17,7 @@ use crate::{inherited::Inherited, listening::listeners, log, opening::Opened, ro
 /// # Errors
 /// Whatever keeps the server from starting, in words for the person who started it.
 pub(crate) fn serve(config: Config) -> Result<(), Box<dyn Error>> {
-    log::start(&config.log).map_err(|error| format!("`log.filter`: {error}"))?;
+    let log = log::start(&config.log).map_err(|error| format!("`log.filter`: {error}"))?;
     raise_file_limit();
     // Changes the environment, so before there are threads.
     let inherited = Inherited::take()?;
@@ -28,10 +29,14 @@ pub(crate) fn serve(config: Config) -> Result<(), Box<dyn Error>> {
         .enable_all()
         .thread_name("myelin")
         .build()?
-        .block_on(run(config, inherited))
+        .block_on(run(config, inherited, log))
 }
 
-async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn Error>> {
+async fn run(
+    config: Config,
+    inherited: Inherited,
+    log: Arc<dyn LogFilter>,
+) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let host = Host::system();
     let Opened {
@@ -41,7 +46,8 @@ async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn Error>>
         trigger,
         shutdown,
     } = Opened::new(config, &host).await?;
-    let config = std::sync::Arc::clone(&services.config);
+    services.administration.change_log_by(log);
+    let config = Arc::clone(&services.config);
     let mut listeners = listeners(&config, inherited, &host, &shutdown).await?;
     let token = services.users.bootstrap_token().await?;
     let addresses: Vec<String> = listeners.iter().map(Listener::address).collect();

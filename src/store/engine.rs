@@ -4,7 +4,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use crate::{Scan, batch::Operation, tables::Family};
+use crate::{Extent, Scan, batch::Operation, tables::Family};
 
 pub(crate) mod memory;
 pub(crate) mod rocks;
@@ -128,6 +128,14 @@ impl Engine {
         match self {
             Self::Rocks(rocks) => rocks.checkpoint(path),
             Self::Memory(memory) => memory.checkpoint(path),
+        }
+    }
+
+    /// About how many bytes each of these ranges takes on the disk, without what is only in the write buffers.
+    pub(crate) fn approximate_bytes(&self, extents: &[Extent]) -> Result<Vec<u64>, WriteError> {
+        match self {
+            Self::Rocks(rocks) => rocks.approximate_bytes(extents),
+            Self::Memory(memory) => memory.bytes(extents),
         }
     }
 

@@ -257,6 +257,10 @@ impl Store {
         }
     }
 
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.0.reader.engine
+    }
+
     /// The rows as they are, for who reads them all.
     pub fn sweep(&self) -> Sweep {
         Sweep::new(Arc::clone(&self.0.reader.engine))

@@ -18,6 +18,7 @@ mod batch;
 pub mod codec;
 mod committer;
 mod engine;
+mod extent;
 mod facts;
 mod guards;
 mod handle;
@@ -32,6 +33,7 @@ pub mod tables;
 
 pub use batch::Batch;
 pub use engine::memory::MemoryDisk;
+pub use extent::Extent;
 pub use handle::{Durability, OpenError, Store, StoreOptions};
 pub use ids::{Nid, Pos, RoomNid, Rsn, StateKeyNid, UserNid};
 pub use interner::Interner;

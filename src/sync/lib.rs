@@ -26,6 +26,7 @@ mod notifications;
 mod places;
 mod poll;
 mod presence;
+mod resident;
 mod session;
 mod sessions;
 mod state;
@@ -42,6 +43,7 @@ pub use filter::Filter;
 pub use notifications::{Notification, Notifications};
 pub use poll::SyncRequest;
 pub use presence::{Presence, PresenceError, PresenceOptions, Status};
+pub use resident::Resident;
 pub use stream::Changed;
 
 use crate::{

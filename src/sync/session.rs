@@ -136,6 +136,11 @@ impl State {
             .collect()
     }
 
+    /// How many rooms it knows.
+    pub(crate) fn rooms(&self) -> usize {
+        self.rooms.len()
+    }
+
     /// One room.
     pub(crate) fn room(&self, room: RoomNid) -> Option<Entry> {
         self.rooms.get(&room).copied()

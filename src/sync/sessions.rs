@@ -79,6 +79,11 @@ impl Sessions {
         self.by_user.lock().get(&user).cloned()
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.by_user.lock().values().cloned().collect()
+    }
+
     /// A session is built: it counts, and others may have to go for it.
     pub(crate) fn built(&self, session: &Session) {
         let bytes = session.lock().weight();

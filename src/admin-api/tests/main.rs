@@ -12,6 +12,8 @@ mod rate_limits;
 mod registration_tokens;
 mod reports;
 mod rooms;
+mod server;
+mod statistics;
 mod users;
 
 use test_support::{Client, TestServer};

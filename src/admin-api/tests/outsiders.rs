@@ -82,6 +82,10 @@ const ENDPOINTS: &[(&str, &[Method])] = &[
         &[Method::GET, Method::DELETE],
     ),
     ("/_synapse/admin/v1/media/delete", &[Method::POST]),
+    (
+        "/_synapse/admin/v1/media/{server_name}/delete",
+        &[Method::POST],
+    ),
     ("/_synapse/admin/v1/purge_media_cache", &[Method::POST]),
     (
         "/_synapse/admin/v1/media/quarantine/{server_name}/{media_id}",
@@ -124,7 +128,41 @@ const ENDPOINTS: &[(&str, &[Method])] = &[
     ),
     ("/_myelin/admin/v1/reports", &[Method::GET]),
     ("/_synapse/admin/v1/server_version", &[Method::GET]),
+    (
+        "/_synapse/admin/v1/background_updates/status",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/background_updates/enabled",
+        &[Method::GET, Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/background_updates/start_job",
+        &[Method::POST],
+    ),
+    ("/_synapse/admin/v1/federation/destinations", &[Method::GET]),
+    (
+        "/_synapse/admin/v1/federation/destinations/a.org",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/federation/destinations/a.org/rooms",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/federation/destinations/a.org/reset_connection",
+        &[Method::POST],
+    ),
+    ("/_synapse/admin/v1/statistics/users/media", &[Method::GET]),
+    (
+        "/_synapse/admin/v1/statistics/database/rooms",
+        &[Method::GET],
+    ),
+    ("/_myelin/admin/v1/storage/tables", &[Method::GET]),
     ("/_myelin/admin/v1/server", &[Method::GET]),
+    ("/_myelin/admin/v1/server/statistics", &[Method::GET]),
+    ("/_myelin/admin/v1/server/sessions", &[Method::GET]),
+    ("/_myelin/admin/v1/server/log", &[Method::GET, Method::PUT]),
     ("/_myelin/admin/v1/audit", &[Method::GET]),
 ];
 

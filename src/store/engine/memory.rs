@@ -14,7 +14,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{ReadError, Visit, WriteError, rocks::Rocks};
-use crate::{Scan, StoreOptions, batch::Operation, tables::Family};
+use crate::{Extent, Scan, StoreOptions, batch::Operation, tables::Family};
 
 /// What a store in memory keeps, apart from the store: survives [`MemoryDisk::crash`] and can be opened again.
 #[derive(Clone, Default)]
@@ -224,6 +224,22 @@ impl Memory {
         self.count_down(|faults| &mut faults.syncs_until_failure, "sync")?;
         rows.unsynced.clear();
         Ok(())
+    }
+
+    /// The bytes of the keys and values in these ranges.
+    pub(crate) fn bytes(&self, extents: &[Extent]) -> Result<Vec<u64>, WriteError> {
+        let rows = self.rows().map_err(|error| WriteError(error.to_string()))?;
+        let bytes = |extent: &Extent| {
+            let range = (
+                Bound::Included(extent.from.as_slice()),
+                Bound::Excluded(extent.to.as_slice()),
+            );
+            rows.families[extent.family as usize]
+                .range::<[u8], _>(range)
+                .map(|(key, value)| (key.len() + value.len()) as u64)
+                .sum()
+        };
+        Ok(extents.iter().map(bytes).collect())
     }
 
     /// Written as a real database, so that it opens like any other.

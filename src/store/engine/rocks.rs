@@ -4,12 +4,12 @@ use std::path::Path;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType,
-    DBWithThreadMode, ErrorKind, LogLevel, Options, ReadOptions, ReadTier, SingleThreaded,
+    DBWithThreadMode, ErrorKind, LogLevel, Options, Range, ReadOptions, ReadTier, SingleThreaded,
     WriteBatch, WriteBufferManager, WriteOptions, checkpoint::Checkpoint,
 };
 
 use super::{ReadError, Tier, Visit, WriteError};
-use crate::{OpenError, Scan, StoreOptions, batch::Operation, tables::Family};
+use crate::{Extent, OpenError, Scan, StoreOptions, batch::Operation, tables::Family};
 
 /// The families are fixed at open, so looking one up needs no lock.
 type Database = DBWithThreadMode<SingleThreaded>;
@@ -213,6 +213,18 @@ impl Rocks {
             self.database.flush_cf(self.family(family)?)?;
         }
         Ok(())
+    }
+
+    pub(crate) fn approximate_bytes(&self, extents: &[Extent]) -> Result<Vec<u64>, WriteError> {
+        let mut sizes = Vec::with_capacity(extents.len());
+        // One after the other: the answer to several has no place for an error.
+        for extent in extents {
+            let family = self.family(extent.family)?;
+            let range = [Range::new(&extent.from, &extent.to)];
+            let found = self.database.get_approximate_sizes_cf(family, &range);
+            sizes.push(found.first().copied().unwrap_or(0));
+        }
+        Ok(sizes)
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
