@@ -1,18 +1,20 @@
 //! What a user's sync is fed with: account data and transaction ids; and how far followers of the log have come.
 
+use std::collections::HashMap;
+
 use ruma::EventId;
-use serde::de::IgnoredAny;
+use serde::{Deserialize, de::IgnoredAny};
 use store::{
-    UserNid,
+    RoomNid, UserNid,
     codec::Tail,
     sweep,
     tables::{
-        AccountData, AccountDataLog, AuditLog, Cursors, EventIds, SearchPostings, SearchTexts,
-        Transactions,
+        AccountData, AccountDataLog, AuditLog, Cursors, EventIds, Farewells, Raw, SearchPostings,
+        SearchTexts, Tasks, Transactions,
     },
 };
 
-use crate::{CheckError, Problem, Remedy, pdu::event_key, work::Work};
+use crate::{CheckError, Problem, Remedy, names::is_user, pdu::event_key, work::Work};
 
 /// Event ids that are looked up together: in their order, so that each block of the index is read once.
 const LOOK_UPS: usize = 65_536;
@@ -138,6 +140,61 @@ pub(crate) fn check_cursors(work: &Work<'_>) -> Result<(), CheckError> {
     work.each::<AuditLog>(&(), Remedy::Restore, |pos, raw| {
         work.position::<AuditLog>(&pos, pos);
         let _: Option<IgnoredAny> = work.json::<AuditLog, _>(&pos, &raw, Remedy::Restore)?;
+        Ok(())
+    })
+}
+
+/// What is read of a task.
+#[derive(Deserialize)]
+struct Task {
+    state: String,
+    job: Job,
+}
+
+#[derive(Deserialize)]
+struct Job {
+    kind: String,
+    #[serde(default)]
+    room_id: String,
+}
+
+/// Rooms that a task of the server is taking apart, and goes on with at its next start: what is left of them is not
+/// looked at.
+pub(crate) fn note_unfinished(work: &Work<'_>) -> Result<(), CheckError> {
+    work.each::<Tasks>(&(), Remedy::Restore, |_, raw| {
+        // One that cannot be read is found later.
+        let Ok(task) = serde_json::from_slice::<Task>(&raw.0) else {
+            return Ok(());
+        };
+        let is_unfinished = matches!(&*task.state, "queued" | "running");
+        if is_unfinished && UNDOING.contains(&&*task.job.kind) {
+            let room = work.number::<RoomNid>(&mut HashMap::new(), &task.job.room_id)?;
+            room.into_iter().for_each(|room| work.lose_room(room));
+        }
+        Ok(())
+    })
+}
+
+/// Jobs that take rooms apart.
+const UNDOING: [&str; 2] = ["delete_room", "purge_history"];
+
+/// Long jobs, and how deleted rooms ended for their users.
+pub(crate) fn check_tasks(work: &Work<'_>) -> Result<(), CheckError> {
+    work.each::<Tasks>(&(), Remedy::Restore, |pos, raw| {
+        work.position::<Tasks>(&pos, pos);
+        let _: Option<Task> = work.json::<Tasks, _>(&pos, &raw, Remedy::Restore)?;
+        Ok(())
+    })?;
+    work.each::<Farewells>(&(), Remedy::Remove, |key, (room, event)| {
+        work.position::<Farewells>(&key, key.1);
+        if !is_user(work, key.0)? {
+            return work.stray::<Farewells>(&key, "there is no such user");
+        }
+        if work.name(room)?.is_none() {
+            return work.stray::<Farewells>(&key, format!("there is no room number {}", room.0));
+        }
+        let raw = Raw(event.0.into());
+        let _: Option<IgnoredAny> = work.json::<Farewells, _>(&key, &raw, Remedy::Remove)?;
         Ok(())
     })
 }

@@ -126,6 +126,7 @@ pub fn check(
     progress.stage("names");
     names::check(&work)?;
     work.flush()?;
+    feeds::note_unfinished(&work)?;
 
     progress.stage("events");
     let rooms = rooms(&work)?;
@@ -187,7 +188,7 @@ pub fn check(
 }
 
 /// Tables that are looked at as a whole.
-const TABLES: [Check; 14] = [
+const TABLES: [Check; 15] = [
     names::check_aliases,
     accounts::check_accounts,
     accounts::check_devices,
@@ -202,6 +203,7 @@ const TABLES: [Check; 14] = [
     keys::check_feeds,
     feeds::check_account_data,
     feeds::check_cursors,
+    feeds::check_tasks,
 ];
 
 /// Every room that has a number, and the last of its events.

@@ -5,11 +5,15 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+use serde::de::IgnoredAny;
 use store::{
     Nid, RoomNid, UserNid,
     codec::Tail,
     sweep,
-    tables::{Aliases, NameOfNumber, NumberOfName, PublishedRooms, Raw, RoomAliases, RoomHeads},
+    tables::{
+        Aliases, BlockedRooms, NameOfNumber, NumberOfName, PublishedRooms, Raw, RoomAliases,
+        RoomHeads,
+    },
 };
 
 use crate::{CheckError, Problem, Remedy, derived::Tally, work::Work};
@@ -165,6 +169,12 @@ pub(crate) fn check_aliases(work: &Work<'_>) -> Result<(), CheckError> {
             return Ok(());
         }
         work.stray::<PublishedRooms>(&room, "there is no such room")
+    })?;
+    // A room need not be known to be blocked.
+    work.each::<BlockedRooms>(&(), Remedy::Restore, |room_id, raw| {
+        let _: Option<IgnoredAny> =
+            work.json::<BlockedRooms, _>(&room_id, &raw, Remedy::Restore)?;
+        Ok(())
     })
 }
 

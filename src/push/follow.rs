@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rooms::{ClientView, Event};
+use rooms::{ClientView, Event, RoomError};
 use ruma::{
     OwnedUserId, UInt, UserId,
     push::{Action, FlattenedJson, PushConditionRoomCtx},
@@ -151,8 +151,13 @@ impl Reader {
         let rows = push.0.rooms.store().scan::<Log>(range).await?;
         let more = rows.len() == CHUNK;
         for (pos, (room, rsn)) in rows {
-            let event = push.0.rooms.event(room, rsn).await?;
-            self.event(&event, gathered).await?;
+            if let Some(event) = push.0.rooms.events(room, &[rsn]).await?.pop() {
+                match self.event(&event, gathered).await {
+                    // The room is being deleted.
+                    Ok(()) | Err(PushError::Rooms(RoomError::UnknownRoom)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
             self.read = pos;
             if gathered.rows >= BATCH_ROWS {
                 self.keep(gathered).await?;

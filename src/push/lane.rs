@@ -144,7 +144,12 @@ impl Push {
         };
         let event = {
             let (room, rsn) = waiting.event();
-            self.0.rooms.event(room, rsn).await?
+            self.0.rooms.events(room, &[rsn]).await?.pop()
+        };
+        let Some(event) = event else {
+            // It was deleted with its room, or with the room's history.
+            self.done(key, pos).await?;
+            return Ok(Next::Turn);
         };
         let too_old = self.is_too_old(waiting.since_ms);
         if too_old || !self.is_news(&event, user, &user_id).await? {

@@ -183,7 +183,7 @@ impl Follower for Push {
                 }
                 self.0.news.lock().readers.insert(*user);
             }
-            What::Typing | What::Forgotten(_) => return,
+            What::Typing | What::Forgotten(_) | What::Deleted(_) => return,
         }
         self.0.wake.notify_one();
     }

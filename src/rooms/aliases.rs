@@ -212,7 +212,7 @@ impl Rooms {
         user: &UserId,
         event_type: &str,
     ) -> Result<bool, RoomError> {
-        let mut writer = room.writer.lock().await;
+        let mut writer = room.lock().await?;
         let mut commit = Commit::new();
         let mut append = Append::new(self, room, &mut writer, &mut commit);
         if append.membership(user).await? != Some(Membership::Join) {

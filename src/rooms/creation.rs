@@ -13,7 +13,7 @@ use serde_json::{
 use store::{
     Pos, RoomNid, Rsn, StoreError, UserNid,
     rows::RoomHeadRow,
-    tables::{Aliases, PublishedRooms, RoomAliases, RoomHeads},
+    tables::{Aliases, PublishedRooms, RoomAliases},
 };
 
 use crate::{
@@ -196,7 +196,13 @@ impl Rooms {
             let known = rules
                 .create(&pdu)
                 .map_err(|error| RoomError::InvalidRoomState(error.to_string()))?;
-            let nid: RoomNid = self.store().interner().number(pdu.room_id.as_str()).await?;
+            let interner = self.store().interner();
+            let is_taken = interner
+                .find::<RoomNid>(pdu.room_id.as_str())
+                .await?
+                .is_some()
+                || self.blocked(&pdu.room_id).await?.is_some();
+            let nid: RoomNid = interner.number(pdu.room_id.as_str()).await?;
             let room = Arc::new(Room::new(
                 nid,
                 rules.clone(),
@@ -204,8 +210,9 @@ impl Rooms {
                 known,
                 new_head(&version),
             ));
-            // From version 12 on, two rooms that one user creates alike within one millisecond would be one.
-            if self.store().get::<RoomHeads>(&nid).await?.is_none() && self.adopt(&room) {
+            // From version 12 on, two rooms that one user creates alike within one millisecond would be one. A room that
+            // was deleted is not created again.
+            if !is_taken && self.adopt(&room) {
                 let rooms = self.clone();
                 return Ok(Founded {
                     rooms,

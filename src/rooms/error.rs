@@ -17,6 +17,9 @@ pub enum RoomError {
     /// The authorisation rules, or the server's own, say no.
     #[error("{0}")]
     Forbidden(String),
+    /// An administrator has blocked the room: nobody enters it.
+    #[error("This room has been blocked on this server")]
+    Blocked,
     /// The user has chosen not to be invited (`M_INVITE_BLOCKED`).
     #[error("{0} does not want to be invited")]
     InviteBlocked(OwnedUserId),

@@ -81,6 +81,27 @@ impl Rooms {
         user: &UserId,
         query: &HierarchyQuery<'_>,
     ) -> Result<Hierarchy, RoomError> {
+        self.tree(root, Some(user), query).await
+    }
+
+    /// A page of the tree below a room, as an administrator sees it: all of it that is here.
+    ///
+    /// # Errors
+    /// As [`Rooms::hierarchy`].
+    pub async fn whole_hierarchy(
+        &self,
+        root: &RoomId,
+        query: &HierarchyQuery<'_>,
+    ) -> Result<Hierarchy, RoomError> {
+        self.tree(root, None, query).await
+    }
+
+    async fn tree(
+        &self,
+        root: &RoomId,
+        user: Option<&UserId>,
+        query: &HierarchyQuery<'_>,
+    ) -> Result<Hierarchy, RoomError> {
         let mut place = Place {
             suggested_only: query.suggested_only,
             max_depth: query.max_depth.unwrap_or(MAX_DEPTH).min(MAX_DEPTH),
@@ -98,7 +119,11 @@ impl Rooms {
             if seen.len() >= MAX_ROOMS || !seen.insert(room_id.clone()) {
                 continue;
             }
-            let Some(summary) = self.summary(&room_id, Some(user)).await? else {
+            let summary = match user {
+                Some(user) => self.summary(&room_id, Some(user)).await?,
+                None => self.whole_summary(&room_id).await?,
+            };
+            let Some(summary) = summary else {
                 if depth == 0 {
                     return Err(RoomError::Forbidden(
                         "You are not allowed to view this room.".to_owned(),

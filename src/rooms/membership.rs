@@ -34,13 +34,14 @@ impl Rooms {
     ///
     /// # Errors
     /// [`RoomError::UnknownRoom`]; [`RoomError::Forbidden`] by the authorisation rules; [`RoomError::GuestAccess`] for
-    /// a guest.
+    /// a guest; [`RoomError::Blocked`].
     pub async fn join(
         &self,
         room_id: &RoomId,
         user: &UserId,
         extra: Map<String, Value>,
     ) -> Result<(), RoomError> {
+        self.check_not_blocked(room_id).await?;
         let room = self.room_by_id(room_id).await?;
         let profile = self.profiles().profile(user).await;
         self.change(&room, async |append| {
@@ -85,8 +86,10 @@ impl Rooms {
         }
         self.profiles().profile(target).await.write(&mut content);
         let wanted = self.check_invite(sender, target).await;
+        let enters = self.check_not_blocked(room_id).await;
         self.change(&room, async |append| {
             require_joined(append, sender).await?;
+            enters?;
             append.member(sender, target, "invite", content).await?;
             // Last: what the user has chosen is told to those alone who may invite.
             wanted
@@ -119,6 +122,7 @@ impl Rooms {
         user: &UserId,
         mut content: Map<String, Value>,
     ) -> Result<(), RoomError> {
+        self.check_not_blocked(room_id).await?;
         let room = self.room_by_id(room_id).await?;
         self.profiles().profile(user).await.write(&mut content);
         self.change(&room, async |append| {
@@ -251,9 +255,16 @@ impl Rooms {
             }
             wanted = self.check_invite(sender, &target).await;
         }
+        let enters = match membership {
+            Some("join" | "invite" | "knock") => self.check_not_blocked(&room.id).await,
+            _ => Ok(()),
+        };
         content.remove("join_authorised_via_users_server");
         self.write(room, None, async |append| {
             let before = append.membership(&target).await?;
+            if before != Some(Membership::Join) {
+                enters?;
+            }
             if joins && before != Some(Membership::Join) {
                 self.check_guest_joins(append, sender).await?;
             }

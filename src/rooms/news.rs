@@ -45,6 +45,8 @@ pub enum What {
     Typing,
     /// A user has forgotten the room.
     Forgotten(UserNid),
+    /// The room is being deleted, and exists no more for these users.
+    Deleted(Arc<[UserNid]>),
 }
 
 /// A user's membership changed.

@@ -98,7 +98,7 @@ impl Rooms {
         profile: &MemberProfile,
     ) -> Result<Option<store::Queued>, RoomError> {
         let room = self.room(room).await?;
-        let mut writer = room.writer.lock().await;
+        let mut writer = room.lock().await?;
         let mut commit = Commit::new();
         let mut append = Append::new(self, &room, &mut writer, &mut commit);
         let Some(current) = append.current("m.room.member", user.as_str()).await? else {

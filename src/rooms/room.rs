@@ -46,6 +46,8 @@ pub struct Room {
 
 /// What the writer of the next event knows: it runs ahead of the disk.
 pub(crate) struct Writer {
+    /// The room is deleted: nothing is written any more.
+    pub(crate) closed: bool,
     pub(crate) head: RoomHeadRow,
     pub(crate) forward_extremities: Vec<Reference>,
     state: HashMap<StateSlot, Option<Current>>,
@@ -147,6 +149,18 @@ impl Room {
         })
     }
 
+    /// The writer, while nobody else has it.
+    ///
+    /// # Errors
+    /// [`RoomError::UnknownRoom`] if the room was deleted meanwhile.
+    pub(crate) async fn lock(&self) -> Result<tokio::sync::MutexGuard<'_, Writer>, RoomError> {
+        let writer = self.writer.lock().await;
+        if writer.closed {
+            return Err(RoomError::UnknownRoom);
+        }
+        Ok(writer)
+    }
+
     /// A new event is kept: readers may have it.
     pub(crate) fn published(&self, event: Arc<Event>) {
         let mut recent = self.recent.lock();
@@ -156,6 +170,11 @@ impl Room {
         {
             recent.complete_after = gone.pos;
         }
+    }
+
+    /// Some of the latest events are gone.
+    pub(crate) fn retain_recent(&self, keep: impl Fn(&Event) -> bool) {
+        self.recent.lock().events.retain(|event| keep(event));
     }
 
     /// An event was redacted: readers get its new form from here on.
@@ -197,6 +216,7 @@ impl Room {
 impl Writer {
     fn new(head: RoomHeadRow, forward_extremities: Vec<Reference>) -> Self {
         Self {
+            closed: false,
             head,
             forward_extremities,
             state: HashMap::new(),

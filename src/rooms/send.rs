@@ -202,7 +202,7 @@ impl Rooms {
         transaction: Option<TransactionKey>,
         appending: impl AsyncFnOnce(&mut Append<'_>) -> Result<OwnedEventId, RoomError>,
     ) -> Result<OwnedEventId, RoomError> {
-        let mut writer = room.writer.lock().await;
+        let mut writer = room.lock().await?;
         if let Some(key) = &transaction
             && let Some(answered) = self.answered(&writer, key).await?
         {
@@ -242,7 +242,7 @@ impl Rooms {
         room: &Arc<Room>,
         changing: impl AsyncFnOnce(&mut Append<'_>) -> Result<(), RoomError>,
     ) -> Result<(), RoomError> {
-        let mut writer = room.writer.lock().await;
+        let mut writer = room.lock().await?;
         let mut commit = Commit::new();
         let mut append = Append::new(self, room, &mut writer, &mut commit);
         changing(&mut append).await?;

@@ -62,6 +62,18 @@ impl Rooms {
         room_id: &RoomId,
         user: Option<&UserId>,
     ) -> Result<Option<Summary>, RoomError> {
+        let Some(summary) = self.whole_summary(room_id).await? else {
+            return Ok(None);
+        };
+        let seen = self.may_preview(&summary, user).await?;
+        Ok(seen.then_some(summary))
+    }
+
+    /// A room at a glance, whoever may see it; `None` if it is not here.
+    pub(crate) async fn whole_summary(
+        &self,
+        room_id: &RoomId,
+    ) -> Result<Option<Summary>, RoomError> {
         let room = match self.room_by_id(room_id).await {
             Ok(room) => room.nid,
             Err(RoomError::UnknownRoom) => return Ok(None),
@@ -73,15 +85,13 @@ impl Rooms {
         let algorithm = encryption
             .as_ref()
             .and_then(|content| content["algorithm"].as_str());
-        let summary = Summary {
+        Ok(Some(Summary {
             room,
             chunk: self.public_summary(room).await?,
             allowed_room_ids: allowed_rooms(join_rules.as_ref()),
             encryption: algorithm.map(str::to_owned),
             room_version: head.version,
-        };
-        let seen = self.may_preview(&summary, user).await?;
-        Ok(seen.then_some(summary))
+        }))
     }
 
     /// The current membership of a user in a room.

@@ -11,7 +11,7 @@ use ruma::{EventId, OwnedEventId, events::room::power_levels::RoomPowerLevels};
 use store::{
     Pos, RoomNid, Scan, UserNid,
     rows::TimelineRow,
-    tables::{Highlights, ReadThreads, ReadUpTo, Receipts, Threads, Timeline, Uncounted},
+    tables::{Highlights, Horizons, ReadThreads, ReadUpTo, Receipts, Threads, Timeline, Uncounted},
 };
 
 use crate::{Event, RoomError, Rooms, relations::Kind};
@@ -155,9 +155,10 @@ impl Rooms {
         let mut unread = Vec::with_capacity(numbers.len());
         // Whoever speaks in a thread has read it.
         let mut spoken = HashSet::new();
-        for (event, (_, row)) in self.events(room, &numbers).await?.into_iter().zip(rows) {
+        let senders: HashMap<_, _> = rows.iter().map(|(_, row)| (row.rsn, row.sender)).collect();
+        for event in self.events(room, &numbers).await? {
             let root = thread_root(&event);
-            if row.sender == user {
+            if senders.get(&event.rsn) == Some(&user) {
                 spoken.extend(root);
                 continue;
             }
@@ -226,6 +227,13 @@ impl Rooms {
         let head = self.head(room).await?;
         if head.last_pos <= at {
             return Ok((head.notifying, head.highlighting));
+        }
+        if let Some((horizon, notifying, highlighting)) =
+            self.store().get::<Horizons>(&room).await?
+            && at < horizon
+        {
+            // What was counted before is gone, and what is left there does not tell how much it was.
+            return Ok((notifying, highlighting));
         }
         let range = Scan::range::<Timeline>(&(room, Pos::MIN), &(room, at.next()));
         let rows = self

@@ -77,7 +77,7 @@ impl Rooms {
         }
         let old = self.room_by_id(room_id).await?;
         let profile = self.profiles().profile(&upgrade.sender).await;
-        let mut old_writer = old.writer.lock().await;
+        let mut old_writer = old.lock().await?;
         let mut commit = Commit::new();
         let mut ending = Append::new(self, &old, &mut old_writer, &mut commit);
         // "Checks that the user has permission to send `m.room.tombstone` events in the room."

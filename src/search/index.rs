@@ -11,7 +11,7 @@ use rooms::{Event, Follower, Reader, RoomError, RoomNews, What};
 use serde::Deserialize;
 use store::{
     Batch, Pos, Raw, RoomNid, Rsn, Scan,
-    tables::{Cursors, Log, SearchPostings, SearchTexts},
+    tables::{Cursors, Log, SearchPostings, SearchTexts, Timeline},
 };
 
 use crate::{
@@ -144,8 +144,10 @@ impl Search {
                 encrypted: HashMap::new(),
             };
             for (_, (room, rsn)) in rows {
-                let event = self.0.rooms.event(room, rsn).await?;
-                step.event(&event).await?;
+                // One that was deleted meanwhile is in nobody's way.
+                if let Some(event) = self.0.rooms.events(room, &[rsn]).await?.pop() {
+                    step.event(&event).await?;
+                }
             }
             let mut batch = step.batch;
             batch.put::<Cursors>(&CURSOR.to_owned(), &last);
@@ -156,6 +158,45 @@ impl Search {
             self.0.indexed.send_replace(upto);
         }
         Ok(more)
+    }
+}
+
+impl Search {
+    /// Takes the texts of events that are being removed out of the index, in the commit that removes them.
+    pub async fn forget(
+        &self,
+        room: RoomNid,
+        positions: &[Pos],
+        batch: &mut Batch,
+    ) -> Result<(), RoomError> {
+        let keys: Vec<_> = positions.iter().map(|pos| (room, *pos)).collect();
+        let rows = self.0.rooms.store().multi_get::<SearchTexts>(&keys).await?;
+        for (key, row) in keys.iter().zip(rows) {
+            let Some(row) = row else { continue };
+            if let Some(Kept::Terms(terms)) = Kept::read(&row) {
+                for term in terms {
+                    batch.delete::<SearchPostings>(&(room, term, key.1));
+                }
+            }
+            batch.delete::<SearchTexts>(key);
+        }
+        Ok(())
+    }
+
+    /// Takes out what a step of the index that was under way has brought back: texts before `horizon` of events that
+    /// are there no more.
+    pub async fn forget_strays(&self, room: RoomNid, horizon: Pos) -> Result<(), RoomError> {
+        let store = self.0.rooms.store();
+        let range = Scan::range::<SearchTexts>(&(room, Pos::MIN), &(room, horizon));
+        let texts = store.scan::<SearchTexts>(range).await?;
+        let keys: Vec<_> = texts.into_iter().map(|(key, _)| key).collect();
+        let rows = store.multi_get::<Timeline>(&keys).await?;
+        let strays = keys.iter().zip(rows).filter(|(_, row)| row.is_none());
+        let strays: Vec<_> = strays.map(|((_, pos), _)| *pos).collect();
+        let mut batch = Batch::new();
+        self.forget(room, &strays, &mut batch).await?;
+        store.commit(batch).await?;
+        Ok(())
     }
 }
 
@@ -214,8 +255,10 @@ impl Step<'_> {
         let kept = self.kept(target).await?;
         self.unindex(target, kept.as_ref());
         if let Some(Kept::EditOf(original)) = kept {
-            let original = self.search.0.rooms.event(target.room, original).await?;
-            self.index_latest(&original).await?;
+            let rooms = &self.search.0.rooms;
+            if let Some(original) = rooms.events(target.room, &[original]).await?.pop() {
+                self.index_latest(&original).await?;
+            }
         }
         Ok(())
     }

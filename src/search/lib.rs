@@ -71,6 +71,12 @@ impl Search {
         visible
     }
 
+    /// Waits until everything that is visible now was looked at, for two seconds at most; whether it was.
+    pub async fn settle(&self) -> bool {
+        let visible = self.catch_up().await;
+        *self.0.indexed.borrow() >= visible
+    }
+
     async fn is_encrypted(&self, room: RoomNid) -> Result<bool, RoomError> {
         let event = self
             .0

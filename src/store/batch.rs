@@ -174,6 +174,16 @@ impl Batch {
         });
     }
 
+    /// Removes every row from `from` up to but without `to`, leading parts of the table's key. Positions in them are not
+    /// stamped.
+    pub fn delete_range<T: Table>(&mut self, from: &impl Encode, to: &impl Encode) {
+        self.operations.push(Operation::DeleteRange {
+            family: T::FAMILY,
+            from: Cell::key::<T>(from).bytes,
+            to: Cell::key::<T>(to).bytes,
+        });
+    }
+
     /// Writes a row as its bytes are; [`crate::sweep`] makes them.
     pub fn put_bytes(&mut self, family: Family, key: &[u8], value: &[u8]) {
         self.operations

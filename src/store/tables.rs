@@ -104,6 +104,9 @@ tables! {
     Cursors in Meta 2: String => Pos;
     /// What administrators did, in order, as JSON. Written and read by `administration`.
     AuditLog in Meta 3: Pos => Raw;
+    /// Long jobs of administrators: what is to be done, how far it is and how it ended, as JSON. Written by
+    /// `administration`, with each step of the job where that is a commit of its own.
+    Tasks in Meta 4: Pos => Raw;
 
     // ---- index ------------------------------------------------------------------------------------------
     /// Kind of name and name → its number. Written and read by the interner.
@@ -118,6 +121,8 @@ tables! {
     RoomAliases in Index 5: (RoomNid, String) => ();
     /// Rooms in the published directory. Written by `rooms`.
     PublishedRooms in Index 6: RoomNid => ();
+    /// Ids of rooms that nobody may enter or create, known here or not → who said so and when, as JSON. Written by `rooms`.
+    BlockedRooms in Index 7: String => Raw;
 
     /// The search index: room, term (`search/words.rs`) and position of an event that has it → the event, where the term is
     /// in it, how often, and how many terms it has. Written by `search`, behind the log.
@@ -179,6 +184,9 @@ tables! {
     /// Each change of a user's membership: user and position → room, membership. Written with `m.room.member`;
     /// read by sync for rooms entered and left since a token.
     MembershipLog in State 7: (UserNid, Pos) => MembershipLogRow;
+    /// Rooms whose past an administrator has removed: room → the position before which only state events are left, and the
+    /// counters of `Timeline` there. Written by `rooms` before it removes; read where counts are made.
+    Horizons in State 8: RoomNid => (Pos, u32, u32);
 
     // ---- users ------------------------------------------------------------------------------------------
     /// Local accounts, as JSON. Written by `users`, guarded by absence.
@@ -260,6 +268,9 @@ tables! {
     ReadThreads in Feeds 8: (RoomNid, UserNid) => Pos;
     /// Events that highlight for a user: user, room, position. Written with the event, for the mentioned only.
     Highlights in Feeds 6: (UserNid, RoomNid, Pos) => ();
+    /// How rooms that were deleted ended for their users: user and position of their leaving → the room, and the event as
+    /// sync tells it, for clients that were away. Written by `rooms` before it deletes; read by sync.
+    Farewells in Feeds 9: (UserNid, Pos) => (RoomNid, Tail);
     /// Changes of device lists: position → whose, and who is told (0 = everybody who shares a room). Written by
     /// `encryption` in the commit that changes a key; the older row of the same pair is deleted. Read by sync.
     DeviceListLog in Feeds 20: Pos => (UserNid, UserNid);

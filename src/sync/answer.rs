@@ -8,7 +8,7 @@ use bytes::Bytes;
 use encryption::InboxPage;
 use rooms::{Bundles, ClientView, Event, Reader, Rooms, Token};
 use ruma::OwnedUserId;
-use store::{Pos, RoomNid, Rsn, UserNid, rows::Membership};
+use store::{Pos, RoomNid, Rsn, UserNid, codec::Tail, rows::Membership};
 use users::AccountDataEvent;
 
 use crate::{
@@ -49,6 +49,8 @@ pub(crate) struct Answer {
     /// Users whose presence is to be told.
     presence: HashSet<UserNid>,
     places: vec::IntoIter<Place>,
+    /// Rooms that were deleted, each with the last event of it.
+    farewells: Vec<(RoomNid, Tail)>,
     /// The section of `rooms` that is open.
     section: Option<&'static str>,
 }
@@ -146,6 +148,7 @@ impl Answer {
             places,
             account_data,
             presence,
+            farewells,
         } = context.find().await?;
         let inbox = context.inbox().await?;
         let device_lists = match since {
@@ -159,6 +162,7 @@ impl Answer {
             account_data,
             presence,
             places: places.into_iter(),
+            farewells,
             section: None,
         })
     }
@@ -220,6 +224,7 @@ impl Answer {
     async fn write_rooms(&mut self, out: &mut Vec<u8>) -> Result<bool, SyncError> {
         while out.len() < CHUNK_BYTES {
             let Some(place) = self.places.next() else {
+                self.write_farewells(out).await?;
                 return Ok(true);
             };
             self.write_room(out, place).await?;
@@ -260,6 +265,37 @@ impl Answer {
                     room.close();
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Writes the rooms that were deleted: the user has left them.
+    async fn write_farewells(&mut self, out: &mut Vec<u8>) -> Result<(), SyncError> {
+        for (room, event) in std::mem::take(&mut self.farewells) {
+            let room_id = self.context.room_id(room).await?;
+            let filter = self.context.filter();
+            if !filter.takes_room(&room_id) {
+                continue;
+            }
+            let is_wanted = filter.timeline.takes_room(&room_id)
+                && filter.timeline.takes_other("m.room.member", None);
+            let name = section(Membership::Leave).1;
+            self.open(out, name, room_id.as_str());
+            let mut object = Members::open(out);
+            let mut timeline = Members::open(object.name("timeline"));
+            let events = timeline.name("events");
+            events.push(b'[');
+            if is_wanted {
+                match &self.context.filter().format {
+                    Format::Fields(fields) => fields.write(events, &event.0),
+                    Format::Client | Format::Federation => events.extend_from_slice(&event.0),
+                }
+            }
+            events.push(b']');
+            timeline.boolean("limited", false);
+            timeline.text("prev_batch", &self.context.engine.token(self.context.upto));
+            timeline.close();
+            object.close();
         }
         Ok(())
     }

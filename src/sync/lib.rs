@@ -223,6 +223,7 @@ impl Engine {
             }
             state.account_data = state.account_data.max(start);
             state.memberships = state.memberships.max(start);
+            state.farewells = state.farewells.max(start);
             state.latest = state.latest.max(start);
             state.built();
         }

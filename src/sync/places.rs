@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use store::{
     Pos, RoomNid, Scan, UserNid,
+    codec::Tail,
     rows::{Membership, MembershipLogRow},
-    tables::MembershipLog,
+    tables::{Farewells, MembershipLog},
 };
 use users::AccountDataEvent;
 
@@ -19,6 +20,8 @@ pub(crate) struct Found {
     pub(crate) account_data: Vec<AccountDataEvent>,
     /// Users whose presence the client does not know.
     pub(crate) presence: HashSet<UserNid>,
+    /// Rooms that were deleted, each with the last event of it.
+    pub(crate) farewells: Vec<(RoomNid, Tail)>,
 }
 
 /// What became of the user in a room since the client was last told.
@@ -76,6 +79,9 @@ impl Context {
         presence.remove(&self.request.user);
         // Sections one after the other; within each, most recent first. The sort is stable.
         places.sort_by_key(|place| section(place.membership));
+        let mut farewells = self.farewells().await?;
+        // A room that is being deleted may be told of as one that was left.
+        farewells.retain(|(room, _)| places.iter().all(|place| place.room != *room));
         let mut account_data = account_data.remove(&None).unwrap_or_default();
         let filter = &self.filter().account_data;
         account_data
@@ -84,7 +90,20 @@ impl Context {
             places,
             account_data,
             presence,
+            farewells,
         })
+    }
+
+    /// Rooms of the user that were deleted after the client was last told.
+    async fn farewells(&self) -> Result<Vec<(RoomNid, Tail)>, SyncError> {
+        let deleted = self.session.lock().farewells;
+        let Some(since) = self.request.since.filter(|since| deleted > *since) else {
+            return Ok(Vec::new());
+        };
+        let user = self.request.user;
+        let range = Scan::range::<Farewells>(&(user, since.next()), &(user, self.upto.next()));
+        let rows = self.engine.store().scan::<Farewells>(range).await?;
+        Ok(rows.into_iter().map(|(_, farewell)| farewell).collect())
     }
 
     /// What the session knows: rooms that have changed, users whose presence has, and when memberships and account data

@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) memberships: Pos,
     /// Of the latest change of the user's account data.
     pub(crate) account_data: Pos,
+    /// Of the latest deletion of one of the user's rooms.
+    pub(crate) farewells: Pos,
     /// Users whose presence has changed, and when.
     pub(crate) presence: HashMap<UserNid, Pos>,
     /// By device; one whose inbox was not looked into is left out.

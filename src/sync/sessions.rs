@@ -242,6 +242,18 @@ impl Follower for Sessions {
             What::Typing => self.for_watchers(room, |session| {
                 session.publish(pos, |state| state.touch(room, pos, Kind::Typing));
             }),
+            What::Deleted(users) => {
+                for user in users.iter() {
+                    if let Some(session) = self.get(*user) {
+                        session.publish(pos, |state| {
+                            state.forget(room);
+                            state.farewells = pos;
+                            true
+                        });
+                        self.unwatch(room, &session);
+                    }
+                }
+            }
             What::Forgotten(user) => {
                 if let Some(session) = self.get(*user) {
                     session.publish(pos, |state| {

@@ -13,6 +13,10 @@ impl From<RoomError> for Error {
             RoomError::UnknownRoom => StandardError::not_found("Unknown room.").into(),
             RoomError::NotJoined => StandardError::forbidden("You are not in this room.").into(),
             RoomError::Forbidden(message) => StandardError::forbidden(message).into(),
+            // The code and the words that moderation bots look for; the spec has none of its own.
+            RoomError::Blocked => StandardError::unknown(message)
+                .with_status(StatusCode::FORBIDDEN)
+                .into(),
             RoomError::InviteBlocked(_) => {
                 StandardError::new(Errcode::InviteBlocked, message).into()
             }

@@ -20,8 +20,8 @@ use store::{
     },
     sweep,
     tables::{
-        CurrentState, EventIds, Events, Highlights, Log, Members, MembershipLog, Relations,
-        RoomHeads, StateHistory, StateLog, Threads, Timeline, Uncounted, UserRooms,
+        CurrentState, EventIds, Events, Highlights, Horizons, Log, Members, MembershipLog,
+        Relations, RoomHeads, StateHistory, StateLog, Threads, Timeline, Uncounted, UserRooms,
     },
 };
 
@@ -113,6 +113,10 @@ pub(super) struct Derivation<'a, 'b> {
     redacted: HashMap<u64, (Rsn, Rsn)>,
     pub(super) remarks: Vec<Remark>,
     names: HashMap<String, u32>,
+    /// Before this position only state events are left, and there these were the counters.
+    horizon: Option<(Pos, u32, u32)>,
+    /// The horizon is behind us.
+    is_past_horizon: bool,
 }
 
 fn hash_of(event_id: &EventId) -> u64 {
@@ -153,11 +157,14 @@ impl<'a, 'b> Derivation<'a, 'b> {
             redacted: HashMap::new(),
             remarks: Vec::new(),
             names: HashMap::new(),
+            horizon: None,
+            is_past_horizon: false,
         }
     }
 
     /// Reads all events and gives what follows to `sink`.
     pub(super) fn run(&mut self, sink: &mut impl Sink) -> Result<(), CheckError> {
+        self.horizon = self.work.get::<Horizons>(&self.room)?;
         let mut lost: Vec<_> = self.known.traces.iter().collect();
         lost.sort_unstable_by_key(|(rsn, _)| **rsn);
         let mut lost = lost.into_iter().peekable();
@@ -265,6 +272,11 @@ impl<'a, 'b> Derivation<'a, 'b> {
             match self.info_of(hash) {
                 Some(info) => depth = depth.max(info.depth),
                 None if self.infos.is_empty() => {}
+                // What was said before the horizon is gone.
+                None if self
+                    .infos
+                    .last()
+                    .is_some_and(|last| self.is_removed(last.pos)) => {}
                 None => self.unknown(rsn, "prev_events", prev),
             }
         }
@@ -286,6 +298,17 @@ impl<'a, 'b> Derivation<'a, 'b> {
             pos,
             depth: pdu.depth,
         });
+    }
+
+    /// Whether what was said at a position was removed.
+    pub(super) fn is_removed(&self, pos: Pos) -> bool {
+        self.horizon.is_some_and(|(horizon, ..)| pos < horizon)
+    }
+
+    /// How far somebody who has read up to `pos` has read: what was removed is read.
+    pub(super) fn read_upto(&self, pos: Pos) -> Pos {
+        let removed = self.horizon.map(|(horizon, ..)| horizon.prev());
+        removed.map_or(pos, |removed| pos.max(removed))
     }
 
     fn unknown(&mut self, rsn: Rsn, list: &str, event_id: &EventId) {
@@ -447,6 +470,7 @@ impl<'a, 'b> Derivation<'a, 'b> {
         (pdu, classified): (&Pdu, &Classified),
     ) -> Result<u8, CheckError> {
         let class = &classified.class;
+        self.pass_horizon(row.pos);
         let mut flags = u8::from(pdu.state_key.is_some()) * TimelineRow::STATE
             + u8::from(class.is_threaded()) * TimelineRow::THREADED
             + u8::from(class.notifies) * TimelineRow::NOTIFIES;
@@ -465,8 +489,18 @@ impl<'a, 'b> Derivation<'a, 'b> {
             let before = before.map_or(0, |before| before.highlighting);
             highlights = there.highlighting.saturating_sub(before).min(1);
         }
-        self.notifying += u32::from(flags & TimelineRow::NOTIFIES != 0);
-        self.highlighting += highlights;
+        let is_removed = self.is_removed(row.pos);
+        let there = match is_removed {
+            true => self.work.get::<Timeline>(&(self.room, row.pos))?,
+            false => None,
+        };
+        if let Some(there) = there {
+            // What was counted between two events that are left is gone with what was said.
+            (self.notifying, self.highlighting) = (there.notifying, there.highlighting);
+        } else {
+            self.notifying += u32::from(flags & TimelineRow::NOTIFIES != 0);
+            self.highlighting += highlights;
+        }
         let timeline = TimelineRow {
             rsn,
             sender,
@@ -477,10 +511,21 @@ impl<'a, 'b> Derivation<'a, 'b> {
         expect::<Timeline>(sink, &(self.room, row.pos), &timeline);
         let uncounted = u8::from(flags & TimelineRow::NOTIFIES != 0) * UNCOUNTED_NOTIFYING
             + u8::from(highlights > 0) * UNCOUNTED_HIGHLIGHTING;
-        if row.redacted_by.some().is_some() && uncounted != 0 {
+        if row.redacted_by.some().is_some() && uncounted != 0 && !is_removed {
             expect::<Uncounted>(sink, &(self.room, row.pos), &uncounted);
         }
         Ok(flags)
+    }
+
+    /// From the horizon on counts are added up anew.
+    fn pass_horizon(&mut self, pos: Pos) {
+        if let Some((horizon, notifying, highlighting)) = self.horizon
+            && pos >= horizon
+            && !self.is_past_horizon
+        {
+            self.is_past_horizon = true;
+            (self.notifying, self.highlighting) = (notifying, highlighting);
+        }
     }
 
     /// Whoever speaks has read what is before, outside of threads; whoever joins, threads too. A change of name is no word.
@@ -608,7 +653,13 @@ impl<'a, 'b> Derivation<'a, 'b> {
             }
         }
         if let Some(last) = self.infos.last() {
-            let mut forward_extremities: Vec<_> = self.extremities.values().copied().collect();
+            // Before the horizon an event's followers may be gone.
+            let is_end = |rsn: &Rsn| {
+                let pos = self.info(*rsn).map(|info| info.pos);
+                *rsn == last.rsn || pos.is_none_or(|pos| !self.is_removed(pos))
+            };
+            let ends = self.extremities.values().copied().filter(is_end);
+            let mut forward_extremities: Vec<_> = ends.collect();
             forward_extremities.sort_unstable();
             let head = RoomHeadRow {
                 version: self.rules.version().to_string(),

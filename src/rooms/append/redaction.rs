@@ -97,6 +97,11 @@ impl Append<'_> {
     /// What it added to the counters stays in those of every later row; readers are told to take it away.
     async fn uncount(&mut self, pos: Pos) -> Result<(), RoomError> {
         let nid = self.room.nid;
+        let horizon = self.rooms.horizon(nid).await?;
+        if horizon.is_some_and(|horizon| pos < horizon) {
+            // Nobody counts from before it.
+            return Ok(());
+        }
         let range = Scan::range::<Timeline>(&(nid, Pos::MIN), &(nid, pos.next()));
         let rows = self
             .rooms
