@@ -21,6 +21,12 @@ impl Ran {
         self.out
     }
 
+    /// The server said no, with this code.
+    pub(crate) fn refused(self, errcode: &str) {
+        assert_eq!(self.code, 1, "{}{}", self.out, self.error);
+        assert!(self.error.contains(errcode), "{}", self.error);
+    }
+
     pub(crate) fn json(self) -> Value {
         serde_json::from_str(&self.ok()).unwrap()
     }

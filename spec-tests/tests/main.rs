@@ -10,6 +10,7 @@
 mod account_data;
 mod account_management;
 mod admin_command_line;
+mod admin_rooms;
 mod administration;
 mod capabilities;
 mod command_line;

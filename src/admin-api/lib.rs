@@ -6,12 +6,13 @@
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use client_server_api::Services;
 
 mod account;
 mod audit;
+mod deletion;
 mod devices;
 mod extract;
 mod media;
@@ -19,9 +20,11 @@ mod quarantine;
 mod rate_limits;
 mod registration_tokens;
 mod reports;
+mod room_history;
 mod rooms;
 mod server;
 mod statistics;
+mod tasks;
 mod users;
 
 pub use extract::Administrator;
@@ -34,6 +37,8 @@ pub fn endpoints() -> Router<Services> {
     let router = tokens(router);
     let router = files(router);
     let router = rooms_and_reports(router);
+    let router = deletions_and_tasks(router);
+    let router = history(router);
     about_the_server(router)
 }
 
@@ -180,7 +185,7 @@ fn rooms_and_reports(router: Router<Services>) -> Router<Services> {
     let reports = "/_synapse/admin/v1/event_reports";
     router
         .route("/_synapse/admin/v1/rooms", get(rooms::list))
-        .route(room, get(rooms::show))
+        .route(room, get(rooms::show).delete(deletion::delete))
         .route(&format!("{room}/members"), get(rooms::members))
         .route(&format!("{room}/state"), get(rooms::state))
         .route(
@@ -193,6 +198,60 @@ fn rooms_and_reports(router: Router<Services>) -> Router<Services> {
             get(reports::show_of_event).delete(reports::close),
         )
         .route("/_myelin/admin/v1/reports", get(reports::list))
+}
+
+fn deletions_and_tasks(router: Router<Services>) -> Router<Services> {
+    let rooms = "/_synapse/admin/v2/rooms";
+    let tasks = "/_myelin/admin/v1/tasks";
+    router
+        .route(
+            &format!("{rooms}/{{room_id}}"),
+            delete(deletion::delete_in_background),
+        )
+        .route(
+            &format!("{rooms}/{{room_id}}/delete_status"),
+            get(deletion::status_of_room),
+        )
+        .route(
+            &format!("{rooms}/delete_status/{{delete_id}}"),
+            get(deletion::status),
+        )
+        .route(
+            "/_synapse/admin/v1/rooms/{room_id}/block",
+            get(deletion::block).put(deletion::set_block),
+        )
+        .route(tasks, get(tasks::list))
+        .route(&format!("{tasks}/{{task_id}}"), get(tasks::show))
+        .route(&format!("{tasks}/{{task_id}}/cancel"), post(tasks::cancel))
+}
+
+fn history(router: Router<Services>) -> Router<Services> {
+    let room = "/_synapse/admin/v1/rooms/{room_id}";
+    let purge = "/_synapse/admin/v1/purge_history/{room_id}";
+    router
+        .route(&format!("{room}/messages"), get(room_history::messages))
+        .route(
+            &format!("{room}/context/{{event_id}}"),
+            get(room_history::context),
+        )
+        .route(
+            &format!("{room}/timestamp_to_event"),
+            get(room_history::timestamp_to_event),
+        )
+        .route(
+            &format!("{room}/forward_extremities"),
+            get(room_history::forward_extremities),
+        )
+        .route(&format!("{room}/hierarchy"), get(room_history::hierarchy))
+        .route(purge, post(room_history::purge))
+        .route(
+            &format!("{purge}/{{event_id}}"),
+            post(room_history::purge_before_event),
+        )
+        .route(
+            "/_synapse/admin/v1/purge_history_status/{purge_id}",
+            get(room_history::purge_status),
+        )
 }
 
 fn about_the_server(router: Router<Services>) -> Router<Services> {

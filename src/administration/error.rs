@@ -10,6 +10,15 @@ pub enum AdministrationError {
     /// A room does not let it.
     #[error(transparent)]
     Room(#[from] RoomError),
+    /// There is no such task, or not any more.
+    #[error("there is no such task")]
+    NoSuchTask,
+    /// The task has ended, or has come so far that stopping it would leave something half done.
+    #[error("the task has ended, or cannot be stopped any more")]
+    NotCancelled,
+    /// Too many tasks wait already.
+    #[error("too many tasks wait already")]
+    TooManyTasks,
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

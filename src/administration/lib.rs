@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use host::Host;
 use media::Media;
 use rooms::Rooms;
+use search::Search;
 use store::Store;
 use users::Users;
 
@@ -18,6 +19,7 @@ mod log;
 mod process;
 mod rate_limits;
 mod storage;
+mod tasks;
 
 pub use audit::Deed;
 pub use error::AdministrationError;
@@ -25,6 +27,7 @@ pub use files::{OldFiles, RoomFiles};
 pub use log::LogFilter;
 pub use rate_limits::RateLimitOverride;
 pub use storage::{RoomSize, TableSize};
+pub use tasks::{DeleteRoom, Job, PurgeHistory, Task, TaskState};
 
 /// Looks after the server. Cheap to clone.
 #[derive(Clone)]
@@ -39,20 +42,24 @@ struct Inner {
     /// Who writes the log, if it can be changed.
     log: OnceLock<Arc<dyn LogFilter>>,
     started_ms: u64,
+    search: Search,
+    tasks: tasks::Tasks,
 }
 
 impl Administration {
     /// Over the services of a server.
-    pub fn new(store: Store, host: Host, users: Users, rooms: Rooms, media: Media) -> Self {
+    pub fn new(host: Host, users: Users, rooms: Rooms, media: Media, search: Search) -> Self {
         let started_ms = host.now_ms();
         Self(Arc::new(Inner {
-            store,
+            store: rooms.store().clone(),
             host,
             users,
             rooms,
             media,
             log: OnceLock::new(),
             started_ms,
+            search,
+            tasks: tasks::Tasks::default(),
         }))
     }
 }

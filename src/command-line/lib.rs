@@ -17,6 +17,7 @@ mod report;
 mod room;
 mod server;
 mod storage;
+mod task;
 mod token;
 mod user;
 
@@ -68,6 +69,9 @@ enum What {
     /// What people reported.
     #[command(subcommand)]
     Report(report::Report),
+    /// Long jobs that the server does in the background.
+    #[command(subcommand)]
+    Task(task::Task),
     /// The server itself.
     #[command(subcommand)]
     Server(server::Server),
@@ -97,6 +101,7 @@ impl Admin {
             What::Room(command) => command.run(&client).await?,
             What::Media(command) => command.run(&client).await?,
             What::Report(command) => command.run(&client).await?,
+            What::Task(command) => command.run(&client).await?,
             What::Server(command) => command.run(&client).await?,
             What::Storage(command) => command.run(&client).await?,
             What::Log(command) => command.run(&client).await?,

@@ -1,12 +1,14 @@
 //! `myelin admin room`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::{
     AskError, Client, Output,
     ask::encoded,
     output::{cell, list, time_ms},
+    task,
+    token::duration_ms,
 };
 
 const PATH: &str = "/_synapse/admin/v1/rooms";
@@ -60,6 +62,74 @@ pub(crate) enum Room {
         #[arg(default_value = "")]
         state_key: String,
     },
+    /// Deletes a room: everybody leaves, its aliases and every trace of it go.
+    #[command(
+        after_help = "Examples:\n  myelin admin room delete '!abc:example.org' --block\n  myelin admin room delete '!abc:example.org' --move-to-room-of moderator --message 'We have moved.'"
+    )]
+    Delete(Delete),
+    /// Removes what was said in a room before some event, or some time. What is state stays.
+    #[command(
+        after_help = "Examples:\n  myelin admin room purge-history '#cats:example.org' --older-than 90d\n  myelin admin room purge-history '#cats:example.org' --before '$event'"
+    )]
+    PurgeHistory(Purge),
+    /// Keeps everybody from entering a room, known here or not. Who is in it stays.
+    Block {
+        /// The room's id or alias.
+        room: String,
+    },
+    /// Lets people enter a room again.
+    Unblock {
+        /// The room's id or alias.
+        room: String,
+    },
+}
+
+/// How a room is deleted.
+#[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch on the command line"
+)]
+pub(crate) struct Delete {
+    /// The room's id or alias.
+    room: String,
+    /// Nobody enters it again.
+    #[arg(long)]
+    block: bool,
+    /// Everybody leaves, but the room's rows stay.
+    #[arg(long)]
+    keep: bool,
+    /// Delete it even if somebody cannot leave.
+    #[arg(long, conflicts_with = "keep")]
+    force: bool,
+    /// Make a new room, created by this user, and move everybody and the aliases there.
+    #[arg(long, value_name = "USER")]
+    move_to_room_of: Option<String>,
+    /// What the new room is called.
+    #[arg(long, requires = "move_to_room_of")]
+    name: Option<String>,
+    /// What its creator says there.
+    #[arg(long, requires = "move_to_room_of")]
+    message: Option<String>,
+    /// Do not wait for it: `myelin admin task` tells how it goes on.
+    #[arg(long)]
+    background: bool,
+}
+
+/// Which part of a room's past is removed.
+#[derive(Args, Debug)]
+pub(crate) struct Purge {
+    /// The room's id or alias.
+    room: String,
+    /// The first event that stays.
+    #[arg(long, value_name = "EVENT", required_unless_present = "older_than")]
+    before: Option<String>,
+    /// What is older goes: 90d, 12h, 30m.
+    #[arg(long, value_name = "AGE", conflicts_with = "before", value_parser = duration_ms)]
+    older_than: Option<u64>,
+    /// Do not wait for it: `myelin admin task` tells how it goes on.
+    #[arg(long)]
+    background: bool,
 }
 
 impl Room {
@@ -97,7 +167,86 @@ impl Room {
                 event_type,
                 state_key,
             } => explain(client, &room, &event_type, &state_key).await,
+            Self::Delete(delete) => delete.run(client).await,
+            Self::PurgeHistory(purge) => purge.run(client).await,
+            Self::Block { room } => set_block(client, &room, true).await,
+            Self::Unblock { room } => set_block(client, &room, false).await,
         }
+    }
+}
+
+/// The id of a room that is named by its id or by an alias.
+async fn room_id(client: &Client<'_>, room: &str) -> Result<String, AskError> {
+    if !room.starts_with('#') {
+        return Ok(room.to_owned());
+    }
+    let shown = client.get(&format!("{PATH}/{}", encoded(room))).await?;
+    Ok(cell(&shown["room_id"]))
+}
+
+async fn set_block(client: &Client<'_>, room: &str, block: bool) -> Result<Output, AskError> {
+    let room = room_id(client, room).await?;
+    let path = format!("{PATH}/{}/block", encoded(&room));
+    let answer = client.put(&path, &json!({ "block": block })).await?;
+    let said = if block { "blocked" } else { "open again" };
+    Ok(Output::done(format!("{room} is {said}."), answer))
+}
+
+impl Purge {
+    async fn run(self, client: &Client<'_>) -> Result<Output, AskError> {
+        let room = room_id(client, &self.room).await?;
+        let path = format!("/_synapse/admin/v1/purge_history/{}", encoded(&room));
+        let until = self.older_than;
+        let until = until.map(|age_ms| client.host().now_ms().saturating_sub(age_ms));
+        let body = json!({
+            "purge_up_to_event_id": self.before,
+            "purge_up_to_ts": until,
+            "delete_local_events": true,
+        });
+        let started = client.post(&path, &body).await?;
+        let id = cell(&started["purge_id"]);
+        if self.background {
+            return Ok(task::begun(&id));
+        }
+        let task = task::wait(client, &id).await?;
+        let removed = &task["result"]["removed"];
+        Ok(Output::done(
+            format!("{removed} events are removed."),
+            task.clone(),
+        ))
+    }
+}
+
+impl Delete {
+    async fn run(self, client: &Client<'_>) -> Result<Output, AskError> {
+        let room = room_id(client, &self.room).await?;
+        let path = format!("/_synapse/admin/v2/rooms/{}", encoded(&room));
+        let body = json!({
+            "block": self.block,
+            "purge": !self.keep,
+            "force_purge": self.force,
+            "new_room_user_id": self.move_to_room_of,
+            "room_name": self.name,
+            "message": self.message,
+        });
+        let started = client.delete(&path, &body).await?;
+        let id = cell(&started["delete_id"]);
+        if self.background {
+            return Ok(task::begun(&id));
+        }
+        let task = task::wait(client, &id).await?;
+        let result = &task["result"];
+        let done = if self.keep { "empty" } else { "deleted" };
+        let mut text = format!(
+            "{room} is {done}; {} left it",
+            list(result, "kicked_users").len()
+        );
+        if let Some(new) = result["new_room_id"].as_str() {
+            text.push_str(" and moved to ");
+            text.push_str(new);
+        }
+        text.push('.');
+        Ok(Output::done(text, task))
     }
 }
 

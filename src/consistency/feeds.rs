@@ -169,7 +169,9 @@ pub(crate) fn note_unfinished(work: &Work<'_>) -> Result<(), CheckError> {
         let is_unfinished = matches!(&*task.state, "queued" | "running");
         if is_unfinished && UNDOING.contains(&&*task.job.kind) {
             let room = work.number::<RoomNid>(&mut HashMap::new(), &task.job.room_id)?;
-            room.into_iter().for_each(|room| work.lose_room(room));
+            if let Some(room) = room {
+                work.lose_room(room);
+            }
         }
         Ok(())
     })

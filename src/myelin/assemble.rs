@@ -114,12 +114,13 @@ pub fn assemble(
     )?;
     host.spawn("media sweep", media.clone().run(shutdown.clone()));
     let administration = Administration::new(
-        rooms.store().clone(),
         host.clone(),
         users.clone(),
         rooms.clone(),
         media.clone(),
+        search.clone(),
     );
+    host.spawn("tasks", administration.clone().run(shutdown.clone()));
     Ok(Services {
         limits: RateLimits::new(&config.rate_limits, host.clone()),
         config: Arc::new(config),

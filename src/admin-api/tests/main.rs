@@ -6,14 +6,17 @@
 )]
 
 mod account;
+mod deletion;
 mod media;
 mod outsiders;
 mod rate_limits;
 mod registration_tokens;
 mod reports;
+mod room_history;
 mod rooms;
 mod server;
 mod statistics;
+mod tasks;
 mod users;
 
 use test_support::{Client, TestServer};

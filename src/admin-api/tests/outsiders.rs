@@ -117,7 +117,58 @@ const ENDPOINTS: &[(&str, &[Method])] = &[
         &[Method::POST],
     ),
     ("/_synapse/admin/v1/rooms", &[Method::GET]),
-    ("/_synapse/admin/v1/rooms/{room_id}", &[Method::GET]),
+    (
+        "/_synapse/admin/v1/rooms/{room_id}",
+        &[Method::GET, Method::DELETE],
+    ),
+    ("/_synapse/admin/v2/rooms/{room_id}", &[Method::DELETE]),
+    (
+        "/_synapse/admin/v2/rooms/{room_id}/delete_status",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v2/rooms/delete_status/{delete_id}",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/rooms/{room_id}/block",
+        &[Method::GET, Method::PUT],
+    ),
+    (
+        "/_synapse/admin/v1/rooms/{room_id}/messages",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/rooms/{room_id}/context/{event_id}",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/rooms/{room_id}/timestamp_to_event",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/rooms/{room_id}/forward_extremities",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/rooms/{room_id}/hierarchy",
+        &[Method::GET],
+    ),
+    (
+        "/_synapse/admin/v1/purge_history/{room_id}",
+        &[Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/purge_history/{room_id}/{event_id}",
+        &[Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/purge_history_status/{purge_id}",
+        &[Method::GET],
+    ),
+    ("/_myelin/admin/v1/tasks", &[Method::GET]),
+    ("/_myelin/admin/v1/tasks/{task_id}", &[Method::GET]),
+    ("/_myelin/admin/v1/tasks/{task_id}/cancel", &[Method::POST]),
     ("/_synapse/admin/v1/rooms/{room_id}/members", &[Method::GET]),
     ("/_synapse/admin/v1/rooms/{room_id}/state", &[Method::GET]),
     ("/_myelin/admin/v1/rooms/{room_id}/explain", &[Method::GET]),
@@ -178,7 +229,11 @@ async fn without_a_token_and_with_a_users_there_is_nothing() {
             .replace("{room_id}", "!room:localhost")
             .replace("{report_id}", "1")
             .replace("{server_name}", "localhost")
-            .replace("{media_id}", "x");
+            .replace("{media_id}", "x")
+            .replace("{event_id}", "$event")
+            .replace("{delete_id}", "1")
+            .replace("{purge_id}", "1")
+            .replace("{task_id}", "1");
         for method in *methods {
             let anyone = server.anyone();
             let reply = anyone.send(method.clone(), &path, "{}").await;

@@ -490,9 +490,10 @@ impl<'a, 'b> Derivation<'a, 'b> {
             highlights = there.highlighting.saturating_sub(before).min(1);
         }
         let is_removed = self.is_removed(row.pos);
-        let there = match is_removed {
-            true => self.work.get::<Timeline>(&(self.room, row.pos))?,
-            false => None,
+        let there = if is_removed {
+            self.work.get::<Timeline>(&(self.room, row.pos))?
+        } else {
+            None
         };
         if let Some(there) = there {
             // What was counted between two events that are left is gone with what was said.

@@ -29,6 +29,7 @@ pub(super) async fn populated() -> TestServer {
     keys(&alice, &bob).await;
     media(&alice).await;
     gone(&server).await;
+    deleted(&server, (&alice, &bob)).await;
     // Searching waits until everything is in the index.
     let body = json!({ "search_categories": { "room_events": { "search_term": "hello" } } });
     alice.post(&format!("{V3}/search"), body).await.ok();
@@ -231,6 +232,66 @@ async fn media(alice: &Client) {
     }
     let announced = alice.post("/_matrix/media/v1/create", json!({})).await;
     announced.ok();
+}
+
+/// A room that an administrator has deleted, with all that was in it; and one that nobody may enter.
+async fn deleted(server: &TestServer, (alice, bob): (&Client, &Client)) {
+    let admin = server.register("admin").await;
+    let admin_id = ruma::UserId::parse(&admin.user_id).unwrap();
+    let users = &server.services.users;
+    let (number, _) = users.account(&admin_id).await.unwrap().unwrap();
+    users.set_admin(number, true).await.unwrap();
+    let body = json!({
+        "name": "Doomed",
+        "room_alias_name": "doomed",
+        "preset": "public_chat",
+        "visibility": "public",
+    });
+    let room = alice.post(&format!("{V3}/createRoom"), body).await.ok();
+    let room = id(&room, "room_id");
+    bob.post(&format!("{V3}/join/{room}"), json!({})).await.ok();
+    talk(alice, bob, &room).await;
+    let path = format!("{V3}/user/{}/rooms/{room}/tags/u.work", alice.user_id);
+    alice.put(&path, json!({ "order": 0.5 })).await.ok();
+    let path = format!("/_synapse/admin/v1/rooms/{room}");
+    let deleted = admin.delete(&path, json!({ "block": true })).await.ok();
+    assert_eq!(deleted["failed_to_kick_users"], json!([]));
+    let path = "/_synapse/admin/v1/rooms/!elsewhere:localhost/block";
+    admin.put(path, json!({ "block": true })).await.ok();
+    purged(server, &admin, (alice, bob)).await;
+}
+
+/// A room whose past an administrator has removed, and that lives on.
+async fn purged(server: &TestServer, admin: &Client, (alice, bob): (&Client, &Client)) {
+    let body = json!({ "name": "Forgetful", "preset": "public_chat" });
+    let room = alice.post(&format!("{V3}/createRoom"), body).await.ok();
+    let room = id(&room, "room_id");
+    bob.post(&format!("{V3}/join/{room}"), json!({})).await.ok();
+    talk(alice, bob, &room).await;
+    let topic = format!("{V3}/rooms/{room}/state/m.room.topic");
+    let redacted = alice.put(&topic, json!({ "topic": "bad" })).await.ok();
+    let redacted = id(&redacted, "event_id");
+    let path = format!("{V3}/rooms/{room}/redact/{redacted}/r");
+    alice.put(&path, json!({})).await.ok();
+    let text = |body: &str| json!({ "msgtype": "m.text", "body": body });
+    let point = send(alice, &room, "50", text("from here on")).await;
+    let path = format!("/_synapse/admin/v1/purge_history/{room}/{point}");
+    let body = json!({ "delete_local_events": true });
+    let started = admin.post(&path, body).await.ok();
+    let task = store::Pos(id(&started, "purge_id").parse().unwrap());
+    let ended = server.services.administration.ended(task).await.unwrap();
+    assert!(ended.result["removed"].as_u64().unwrap() >= 6, "{ended:?}");
+    talk_again(alice, bob, &room).await;
+}
+
+async fn talk_again(alice: &Client, bob: &Client, room: &str) {
+    let text = |body: &str| json!({ "msgtype": "m.text", "body": body });
+    let said = send(bob, room, "51", text("what was that?")).await;
+    let mut reply = text("nothing");
+    reply["m.relates_to"] = json!({ "rel_type": "m.thread", "event_id": said });
+    let reply = send(alice, room, "52", reply).await;
+    let path = format!("{V3}/rooms/{room}/redact/{reply}/53");
+    alice.put(&path, json!({})).await.ok();
 }
 
 /// Somebody who has left again, with all that they had.
