@@ -18,6 +18,7 @@ pub(crate) use incoming::Arrived;
 
 use bytes::BytesMut;
 use config::MediaBackend;
+use figures::Counter;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use host::Host;
 use incoming::Upload;
@@ -72,6 +73,8 @@ pub(crate) struct Files {
     part_bytes: usize,
     uploads: Semaphore,
     idle_timeout: Duration,
+    received_bytes: Counter,
+    sent_bytes: Arc<Counter>,
 }
 
 impl Files {
@@ -93,6 +96,8 @@ impl Files {
             part_bytes,
             uploads: Semaphore::new(uploads),
             idle_timeout: Duration::from_millis(options.upload_idle_timeout_ms),
+            received_bytes: Counter::default(),
+            sent_bytes: Arc::default(),
         })
     }
 
@@ -117,6 +122,7 @@ impl Files {
                 Ok(Some(Err(_))) => Err(UploadError::Aborted),
                 Ok(Some(Ok(chunk))) => {
                     received = received.saturating_add(chunk.len() as u64);
+                    self.received_bytes.add(chunk.len() as u64);
                     if received > limit {
                         Err(UploadError::TooLarge { limit })
                     } else {
@@ -151,6 +157,20 @@ impl Files {
             GetResultPayload::File(file, _) => Ok(read_file(file, range).boxed()),
             GetResultPayload::Stream(bytes) => Ok(bytes.map_err(io::Error::from).boxed()),
         }
+    }
+
+    /// As [`Files::read`], for a client: what goes out is counted.
+    pub(crate) async fn serve(&self, path: &Path, range: Range<u64>) -> io::Result<Content> {
+        let sent_bytes = Arc::clone(&self.sent_bytes);
+        let content = self.read(path, range).await?;
+        Ok(content
+            .inspect_ok(move |chunk| sent_bytes.add(chunk.len() as u64))
+            .boxed())
+    }
+
+    /// Bytes that clients have sent, refused files included, and bytes that they were sent.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        (self.received_bytes.get(), self.sent_bytes.get())
     }
 
     /// The whole file, of `size` bytes.

@@ -13,7 +13,10 @@ use std::{
     collections::HashMap,
     io,
     path::Path,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use config::Config;
@@ -53,6 +56,17 @@ use locks::Locks;
 /// The content repository; cheap to clone.
 #[derive(Clone)]
 pub struct Media(Arc<Inner>);
+
+/// A look at what goes in and out. Counters only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MediaFigures {
+    /// Bytes of files that clients have sent, those included that were refused in the end.
+    pub received_bytes: u64,
+    /// Bytes of files and thumbnails that clients were sent.
+    pub sent_bytes: u64,
+    /// Requests that wait until a thumbnail can be made for them.
+    pub thumbnails_queued: u64,
+}
 
 struct Inner {
     server_name: OwnedServerName,
@@ -149,7 +163,18 @@ impl Media {
     /// # Errors
     /// The file is not there or cannot be read.
     pub async fn read(&self, stored: &Stored, range: std::ops::Range<u64>) -> io::Result<Content> {
-        self.0.files.read(&files::blob(&stored.sha256), range).await
+        let blob = files::blob(&stored.sha256);
+        self.0.files.serve(&blob, range).await
+    }
+
+    /// For the metrics.
+    pub fn figures(&self) -> MediaFigures {
+        let (received_bytes, sent_bytes) = self.0.files.traffic();
+        MediaFigures {
+            received_bytes,
+            sent_bytes,
+            thumbnails_queued: self.0.decoder_queue.load(Ordering::Relaxed) as u64,
+        }
     }
 }
 

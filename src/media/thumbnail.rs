@@ -115,7 +115,7 @@ impl Media {
             content_type: row.format.content_type(),
             size: row.size,
             tag: format!("{}-{variant}", stored.sha256),
-            content: self.0.files.read(&path, 0..row.size).await?,
+            content: self.0.files.serve(&path, 0..row.size).await?,
         }))
     }
 

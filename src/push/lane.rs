@@ -154,7 +154,10 @@ impl Push {
         let too_old = self.is_too_old(waiting.since_ms);
         if too_old || !self.is_news(&event, user, &user_id).await? {
             if too_old {
+                self.0.counters.expired.increment();
                 tracing::info!(user.id = %user_id, "a push notification could not be delivered in time");
+            } else {
+                self.0.counters.outdated.increment();
             }
             self.done(key, pos).await?;
             return Ok(Next::Turn);
@@ -238,6 +241,7 @@ impl Push {
         let rejected = match self.0.gateway.notify(url.unwrap_or_default(), body).await {
             Ok(rejected) => rejected,
             Err(error) => {
+                self.0.counters.failed.increment();
                 tracing::debug!(user.id = %user_id, %error, "a push gateway does not answer");
                 return Ok(Next::After(self.failed(key)));
             }
@@ -247,8 +251,11 @@ impl Push {
         }
         // Of the others nobody knows here whose they are.
         if rejected.contains(&pusher.pusher.key.pushkey) {
+            self.0.counters.rejected.increment();
             tracing::info!(user.id = %user_id, app = pusher.pusher.key.app_id, "a pusher was rejected by its gateway");
             self.0.users.reject_pusher(key.0, pusher).await?;
+        } else {
+            self.0.counters.delivered.increment();
         }
         Ok(Next::Turn)
     }

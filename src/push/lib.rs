@@ -24,6 +24,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use users::{UserFollower, UserNews, Users};
 
+mod deliveries;
 mod follow;
 mod gateway;
 mod lane;
@@ -33,6 +34,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
+pub use deliveries::PushFigures;
 pub use gateway::{Gateway, GatewayError, GatewayFuture, HttpGateway};
 
 use crate::lane::{Lane, LaneKey};
@@ -63,6 +65,7 @@ struct Inner {
     /// There is news.
     wake: Notify,
     lanes: Mutex<BTreeMap<LaneKey, Lane>>,
+    counters: deliveries::Counters,
 }
 
 /// What was heard on the committer's thread and is still to be looked at.
@@ -114,6 +117,7 @@ impl Push {
             news: Mutex::default(),
             wake: Notify::new(),
             lanes: Mutex::default(),
+            counters: deliveries::Counters::default(),
         }))
     }
 

@@ -134,6 +134,23 @@ struct Inner {
     directory: directory::Directory,
 }
 
+/// What rooms hold in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoomMemory {
+    /// Rooms kept ready.
+    pub rooms: u64,
+    /// Their bytes, roughly.
+    pub rooms_bytes: u64,
+    /// How many they may be.
+    pub rooms_limit_bytes: u64,
+    /// Recent events.
+    pub events: u64,
+    /// Their bytes, roughly.
+    pub events_bytes: u64,
+    /// How many they may be.
+    pub events_limit_bytes: u64,
+}
+
 /// A room that somebody holds, or its place, or neither.
 #[derive(Default)]
 struct Alive {
@@ -202,6 +219,19 @@ impl Rooms {
     pub fn follow(&self, followers: Vec<Arc<dyn Follower>>) {
         if self.0.followers.set(followers).is_err() {
             tracing::error!("the followers of the rooms were named twice");
+        }
+    }
+
+    /// What the rooms hold in memory, for the metrics.
+    pub fn memory(&self) -> RoomMemory {
+        let (rooms, events) = (&self.0.loaded, &self.0.events);
+        RoomMemory {
+            rooms: rooms.len() as u64,
+            rooms_bytes: rooms.weight(),
+            rooms_limit_bytes: rooms.capacity(),
+            events: events.len() as u64,
+            events_bytes: events.weight(),
+            events_limit_bytes: events.capacity(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -112,9 +112,11 @@ impl Worker {
 
     fn run(&mut self) {
         while self.queue.wait_for_work() {
+            self.queue.counters.begin();
             self.engine.gate();
             let jobs = self.queue.take();
             self.commit(jobs);
+            self.queue.counters.end();
         }
         if let Err(WriteError(reason)) = self.finish() {
             fail(&self.engine, &self.queue, &reason);
@@ -189,14 +191,16 @@ impl Worker {
     }
 
     fn publish(&self, jobs: Vec<Job>, refused: Vec<Option<StoreError>>) {
-        self.queue.counters.group(jobs.len());
+        let bytes = jobs.iter().map(|job| job.bytes).sum();
+        self.queue.counters.group(jobs.len(), bytes);
         self.queue.release(&jobs);
         for (mut job, refused) in jobs.into_iter().zip(refused) {
             let first = job.first;
             let answer = if let Some(error) = refused {
-                self.queue.counters.refused.fetch_add(1, Ordering::Relaxed);
+                self.queue.counters.refused.increment();
                 Err(error)
             } else {
+                let _entered = job.span.enter();
                 for after in job.after.drain(..) {
                     run(after, first);
                 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use crate::{Extent, Scan, batch::Operation, tables::Family};
+use crate::{EngineFigures, Extent, Scan, batch::Operation, tables::Family};
 
 pub(crate) mod memory;
 pub(crate) mod rocks;
@@ -163,6 +163,14 @@ impl Engine {
         match self {
             Self::Rocks(rocks) => rocks.memory_bytes(),
             Self::Memory(memory) => memory.memory_bytes(),
+        }
+    }
+
+    /// A look inside, for the metrics. Maps in memory have nothing to tell.
+    pub(crate) fn figures(&self) -> EngineFigures {
+        match self {
+            Self::Rocks(rocks) => rocks.figures(),
+            Self::Memory(_) => EngineFigures::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use host::Host;
@@ -10,7 +11,8 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Batch, CorruptRow, Interner, MemoryDisk, Pos, Queued, Scan, Stats, StoreError, Sweep,
+    Batch, CommitDistributions, CorruptRow, EngineFigures, Interner, MemoryDisk, Pos, Queued, Scan,
+    Stats, StoreError, Sweep, Unwritable,
     batch::Cell,
     codec::{Decode, Decoder},
     committer::Committer,
@@ -115,6 +117,10 @@ pub(crate) struct Reader {
     engine: Arc<Engine>,
     pool: Arc<Semaphore>,
 }
+
+/// How long a write may take before the disk counts as dead: seconds are a device that collects garbage, and the kernel
+/// itself gives up on a command after 30.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads that wait for the disk at once; more only queue in the device.
 const DISK_READS: usize = 16;
@@ -299,6 +305,30 @@ impl Store {
             engine_memory_bytes: self.0.reader.engine.memory_bytes(),
             ..self.0.committer.queue().stats()
         }
+    }
+
+    /// How the sizes and durations of commits are distributed, for the metrics.
+    pub fn distributions(&self) -> CommitDistributions {
+        self.0.committer.queue().counters.distributions()
+    }
+
+    /// A look into the engine, for the metrics. Takes the engine's own lock a hundred times, for a moment each: not for
+    /// a thread that must not wait.
+    pub fn engine_figures(&self) -> EngineFigures {
+        self.0.reader.engine.figures()
+    }
+
+    /// Whether what is committed now would be kept. Asks nothing of the disk: it looks at how long the commit under way
+    /// has been waiting for it.
+    ///
+    /// # Errors
+    /// [`Unwritable`]
+    pub fn writable(&self) -> Result<(), Unwritable> {
+        self.writable_within(PATIENCE)
+    }
+
+    pub(crate) fn writable_within(&self, patience: Duration) -> Result<(), Unwritable> {
+        self.0.committer.queue().writable(patience)
     }
 
     /// Takes no more commits, writes and publishes what is queued, and leaves nothing to replay at the next

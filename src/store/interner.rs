@@ -94,6 +94,12 @@ impl Interner {
         })
     }
 
+    /// Bytes of names in memory, and how many they may be.
+    pub fn memory(&self) -> (u64, u64) {
+        let bytes = self.numbers.weight() + self.names.weight();
+        (bytes, self.numbers.capacity() + self.names.capacity())
+    }
+
     /// The number of a name, if it has one. Never gives one out: for whatever a client merely mentions.
     pub async fn find<N: Nid>(&self, name: &str) -> Result<Option<N>, StoreError> {
         self.look_up(N::KIND, name)

@@ -39,7 +39,7 @@ pub use ids::{Nid, Pos, RoomNid, Rsn, StateKeyNid, UserNid};
 pub use interner::Interner;
 pub use queue::Queued;
 pub use scan::Scan;
-pub use stats::Stats;
+pub use stats::{CommitDistributions, EngineFigures, FamilyFigures, Stats, Unwritable};
 pub use sweep::Sweep;
 pub use tables::{Family, Raw, Table};
 

@@ -10,9 +10,10 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, oneshot};
+use tracing::Span;
 
 use crate::{
-    Batch, Pos, Stats, StoreError,
+    Batch, Pos, Stats, StoreError, Unwritable,
     batch::{Guard, Operation},
     stats::Counters,
 };
@@ -66,6 +67,8 @@ pub(crate) struct Job {
     pub(crate) guards: Vec<Guard>,
     pub(crate) relaxed: bool,
     pub(crate) after: Vec<After>,
+    /// The request that the batch is of: what follows it is logged as its.
+    pub(crate) span: Span,
     pub(crate) done: Option<oneshot::Sender<Result<Pos, StoreError>>>,
 }
 
@@ -134,7 +137,7 @@ impl Queue {
             unsynced: Condvar::new(),
             visible: AtomicI64::new(spent.0),
             moved: Notify::new(),
-            counters: Counters::default(),
+            counters: Counters::new(),
             bound_bytes,
         }
     }
@@ -150,12 +153,14 @@ impl Queue {
             guards: batch.guards,
             relaxed: batch.relaxed,
             after: batch.after,
+            span: Span::current(),
             done: Some(sender),
         };
         let mut waiting = self.waiting.lock();
         waiting.check()?;
         // A batch larger than the bound passes when it is alone.
         if !job.relaxed && waiting.bytes > 0 && waiting.bytes + bytes > self.bound_bytes {
+            self.counters.busy.increment();
             return Err(StoreError::Busy);
         }
         (job.first, job.last) = waiting.take_positions(positions);
@@ -189,6 +194,7 @@ impl Queue {
             guards: Vec::new(),
             relaxed: true,
             after: vec![after],
+            span: Span::current(),
             done: None,
         });
         drop(waiting);
@@ -219,7 +225,24 @@ impl Queue {
         Stats {
             queue_depth: depth as u64,
             queue_bytes: bytes as u64,
+            queue_limit_bytes: self.bound_bytes as u64,
             ..self.counters.read()
+        }
+    }
+
+    /// Whether what is queued now would be kept. A group under way for longer than `patience` says no.
+    pub(crate) fn writable(&self, patience: Duration) -> Result<(), Unwritable> {
+        let waiting = self.waiting.lock();
+        if let Some(failure) = &waiting.failure {
+            return Err(Unwritable::Failed(failure.clone()));
+        }
+        if waiting.end.is_some() || waiting.ended {
+            return Err(Unwritable::Closed);
+        }
+        drop(waiting);
+        match self.counters.busy_for() {
+            busy if busy > patience => Err(Unwritable::Stuck(busy)),
+            _ => Ok(()),
         }
     }
 

@@ -35,6 +35,7 @@ mod summary;
 mod timeline;
 mod to_device;
 mod unread;
+mod waits;
 mod write;
 
 pub use body::Body;
@@ -45,6 +46,7 @@ pub use poll::SyncRequest;
 pub use presence::{Presence, PresenceError, PresenceOptions, Status};
 pub use resident::Resident;
 pub use stream::Changed;
+pub use waits::SyncFigures;
 
 use crate::{
     session::{Held, Kind, Session},
@@ -90,6 +92,7 @@ struct Inner {
     options: Options,
     sessions: Arc<Sessions>,
     presence: Presence,
+    waits: waits::Waits,
 }
 
 impl Engine {
@@ -120,6 +123,7 @@ impl Engine {
             options,
             sessions,
             presence,
+            waits: waits::Waits::default(),
         }))
     }
 

@@ -69,11 +69,7 @@ impl Engine {
             if held.lock().latest > upto {
                 continue;
             }
-            tokio::select! {
-                () = news => {}
-                () = tokio::time::sleep_until(deadline) => {}
-                () = self.0.shutdown.wait() => {}
-            }
+            self.wait(news, deadline).await;
         }
     }
 }

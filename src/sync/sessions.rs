@@ -74,6 +74,12 @@ impl Sessions {
         (Held::new(&session, now_ms), session)
     }
 
+    /// How many there are, and how many bytes they are, roughly.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let sessions = self.by_user.lock().len();
+        (sessions, self.bytes.load(Ordering::Relaxed))
+    }
+
     /// The session of a user, if there is one.
     pub(crate) fn get(&self, user: UserNid) -> Option<Arc<Session>> {
         self.by_user.lock().get(&user).cloned()

@@ -53,6 +53,11 @@ impl<K: Hash + Eq, V> ByBytes<K, V> {
         self.0.insert(key, Weighed { value, bytes });
     }
 
+    /// Bytes in it, and how many they may be.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        (self.0.weight(), self.0.capacity())
+    }
+
     pub(crate) fn remove(&self, key: &K) {
         self.0.remove(key);
     }

@@ -42,6 +42,7 @@ mod shared_secret;
 mod sweep;
 mod tags;
 mod tokens;
+mod usage;
 
 pub use account_data::AccountDataEvent;
 pub use accounts::Account;
@@ -59,6 +60,7 @@ pub use invite_permission::InvitePermission;
 pub use login::{LoginToken, UserName};
 pub use news::{DeviceKeeper, KeeperFuture, UserFollower, UserNews};
 pub use openid::OpenIdToken;
+pub use passwords::PasswordFigures;
 pub use profiles::Profile;
 pub use push_rules::{RulePlace, rules_json};
 pub use pushers::{KeptPusher, Pusher, PusherKey};
@@ -66,6 +68,7 @@ pub use registration::{Registration, RegistrationToken, TokenToCreate};
 pub use room_upgrade::RoomName;
 pub use sessions::{IssuedSession, NewSession, Session};
 pub use shared_secret::{SharedSecretRegistration, mac as shared_secret_mac};
+pub use usage::UserFigures;
 
 use crate::{
     cache::ByBytes, endings::Endings, interactive::Interactions, jwt::Jwt, locks::Locks,

@@ -13,6 +13,7 @@ use argon2::{
     },
 };
 use config::Passwords as PasswordOptions;
+use figures::Counter;
 use host::Host;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -30,6 +31,21 @@ const HASH_BYTES: usize = 32;
 /// What one hash is computed in: 19 MiB by default. A buffer anew for each would end as a hole in the heap of each thread.
 type Memory = Vec<Block>;
 
+/// A look at the work with passwords. Counters only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PasswordFigures {
+    /// Hashes asked for and not yet computed, those being computed included.
+    pub queued: u64,
+    /// How many may be asked for at the same time.
+    pub queue_limit: u64,
+    /// Hashes computed at the same time, at most.
+    pub workers: u64,
+    /// Hashes computed.
+    pub hashed: u64,
+    /// Requests that found the queue full.
+    pub refused: u64,
+}
+
 pub(crate) struct Passwords {
     host: Host,
     params: Params,
@@ -41,6 +57,9 @@ pub(crate) struct Passwords {
     memories: Arc<Mutex<Vec<Memory>>>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
+    hashed: Counter,
+    refused: Counter,
+    worker_count: usize,
     min_characters: usize,
 }
 
@@ -74,6 +93,9 @@ impl Passwords {
             memories: Arc::default(),
             waiting: Arc::default(),
             most_waiting: workers.saturating_mul(WAITING_PER_WORKER),
+            hashed: Counter::default(),
+            refused: Counter::default(),
+            worker_count: workers,
             min_characters: options.min_length,
         })
     }
@@ -119,7 +141,8 @@ impl Passwords {
         &self,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let waiting = Waiting::enter(&self.waiting, self.most_waiting)?;
+        let waiting = Waiting::enter(&self.waiting, self.most_waiting)
+            .inspect_err(|_| self.refused.increment())?;
         let permit = Arc::clone(&self.workers)
             .acquire_owned()
             .await
@@ -133,7 +156,19 @@ impl Passwords {
             memories.lock().push(memory);
             done
         });
-        done.await.map_err(|_| PasswordError::Failed)
+        let done = done.await.map_err(|_| PasswordError::Failed)?;
+        self.hashed.increment();
+        Ok(done)
+    }
+
+    pub(crate) fn figures(&self) -> PasswordFigures {
+        PasswordFigures {
+            queued: self.waiting.load(Ordering::Relaxed) as u64,
+            queue_limit: self.most_waiting as u64,
+            workers: self.worker_count as u64,
+            hashed: self.hashed.get(),
+            refused: self.refused.get(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use host::Host;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path};
 use sha2::{Digest, Sha256};
 use tokio::sync::SemaphorePermit;
+use tracing::Instrument;
 
 use super::{Bytes, Files, INCOMING, blob, hex};
 
@@ -168,7 +169,8 @@ impl Drop for Incoming {
     fn drop(&mut self) {
         let leftover = self.take_state();
         if !matches!(leftover.state, State::Gone) && tokio::runtime::Handle::try_current().is_ok() {
-            self.host.spawn("abort of an upload", leftover.clear());
+            let clearing = leftover.clear().in_current_span();
+            self.host.spawn("abort of an upload", clearing);
         }
     }
 }

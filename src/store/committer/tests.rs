@@ -1,13 +1,16 @@
 //! Order, durability and failure of commits.
 
-use std::sync::{Arc, mpsc};
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use crate::{
     Batch, Durability, MemoryDisk, Pos, Queued, Raw, RoomNid, Scan, Store, StoreError,
-    StoreOptions, UserNid, facts,
+    StoreOptions, Unwritable, UserNid, facts,
     tables::{AccountDataLog, Accounts, Filters, Log},
     tests::{account, both_engines, host, numbers, open_disk, open_disk_with, raw, read_account},
 };
@@ -580,4 +583,55 @@ proptest! {
             assert!(next > last, "{next} was given out before: {last}");
         });
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_answer_is_noticed() {
+    let disk = MemoryDisk::new();
+    let store = open_disk(&disk);
+    assert_eq!(store.writable_within(Duration::ZERO), Ok(()));
+    disk.pause();
+    let waits = store.queue(account(1, "a")).unwrap();
+    while store.writable_within(Duration::ZERO).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let stuck = store.writable_within(Duration::ZERO);
+    assert!(matches!(stuck, Err(Unwritable::Stuck(_))), "{stuck:?}");
+    assert_eq!(store.writable(), Ok(()), "it is patient");
+    disk.resume();
+    waits.await.unwrap();
+    while store.writable_within(Duration::ZERO).is_err() {
+        tokio::task::yield_now().await;
+    }
+    store.close().await;
+    assert_eq!(store.writable(), Err(Unwritable::Closed));
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_write_says_so() {
+    let disk = MemoryDisk::new();
+    let store = open_disk(&disk);
+    disk.fail_write_after(0);
+    store.commit(account(1, "a")).await.unwrap_err();
+    let failed = store.writable();
+    assert!(matches!(failed, Err(Unwritable::Failed(_))), "{failed:?}");
+}
+
+#[tokio::test]
+async fn groups_are_counted_by_size_and_syncs_by_duration() {
+    let disk = MemoryDisk::new();
+    let store = open_disk(&disk);
+    disk.pause();
+    let queued: Vec<Queued> = (0..5)
+        .map(|number| store.queue(account(number, "a")).unwrap())
+        .collect();
+    disk.resume();
+    for waiting in queued {
+        waiting.await.unwrap();
+    }
+    let read = store.distributions();
+    let (count, sum) = (read.group_batches.count, read.group_batches.sum);
+    assert_eq!((count, sum), (1, 5.0));
+    assert_eq!(read.sync_seconds.count, store.stats().syncs);
+    assert!(store.stats().written_bytes > 0);
 }

@@ -8,6 +8,8 @@ use rocksdb::{
     WriteBatch, WriteBufferManager, WriteOptions, checkpoint::Checkpoint,
 };
 
+mod figures;
+
 use super::{ReadError, Tier, Visit, WriteError};
 use crate::{Extent, OpenError, Scan, StoreOptions, batch::Operation, tables::Family};
 
