@@ -48,8 +48,10 @@ impl FromRequestParts<Services> for Administrator {
     async fn from_request_parts(parts: &mut Parts, state: &Services) -> Result<Self, Error> {
         let administration = Administration::from_ref(state);
         if let Some(Peer::Owner { uid }) = parts.extensions.get::<Peer>() {
+            let name = format!("uid {uid}");
+            http_layer::requester(&name, "");
             return Ok(Self {
-                name: format!("uid {uid}"),
+                name,
                 user: None,
                 administration,
             });

@@ -49,6 +49,7 @@ where
         let token = access_token(parts).ok_or_else(StandardError::missing_token)?;
         let users = Users::from_ref(state);
         let (session, _) = users.authenticate_locked(&token, address(parts)).await?;
+        note(&session);
         guests::check(&session, parts, &RateLimits::from_ref(state))?;
         Ok(Self(session))
     }
@@ -65,6 +66,7 @@ where
         let token = access_token(parts).ok_or_else(StandardError::missing_token)?;
         let users = Users::from_ref(state);
         let session = users.authenticate(&token, address(parts)).await?;
+        note(&session);
         guests::check(&session, parts, &RateLimits::from_ref(state))?;
         Ok(Self(session))
     }
@@ -85,6 +87,7 @@ where
         };
         let users = Users::from_ref(state);
         let session = users.authenticate(&token, address(parts)).await?;
+        note(&session);
         let admitted = guests::check(&session, parts, &RateLimits::from_ref(state));
         Ok(admitted.is_ok().then_some(Self(session)))
     }
@@ -138,6 +141,11 @@ pub(crate) fn require_active(session: &users::Session) -> Result<(), StandardErr
         return Err(StandardError::new(Errcode::UserSuspended, message));
     }
     Ok(())
+}
+
+/// From now on the log of the request says whose it is.
+fn note(session: &users::Session) {
+    http_layer::requester(session.user_id.as_str(), session.device_id.as_str());
 }
 
 fn address(parts: &Parts) -> Option<IpAddr> {

@@ -8,8 +8,9 @@ use axum::extract::FromRef;
 use config::Config;
 use encryption::Encryption;
 use host::{Host, Shutdown};
-use http_layer::RateLimits;
+use http_layer::{HttpFigures, RateLimits};
 use media::Media;
+use push::Push;
 use search::Search;
 use sync::{Engine, Presence};
 use users::Users;
@@ -21,6 +22,8 @@ pub struct Services {
     pub config: Arc<Config>,
     /// Clock, dice and tasks.
     pub host: Host,
+    /// What is counted of requests.
+    pub http: HttpFigures,
     /// How often is too often.
     pub limits: RateLimits,
     /// Whether the server is stopping: long polls answer at once.
@@ -41,6 +44,8 @@ pub struct Services {
     pub encryption: Encryption,
     /// Uploaded files, and what is behind links.
     pub media: Media,
+    /// Notifies phones.
+    pub push: Push,
     /// Finds events by words.
     pub search: Search,
     /// What is told to whom.

@@ -23,8 +23,8 @@ pub use limits::{Limits, RateLimit, RateLimits};
 pub use load::{ConfigError, Source, load};
 pub use media::{Media, MediaBackend, Outbound, Previews, Thumbnails};
 pub use options::{
-    Config, Jwt, Log, LogFormat, Passwords, Presence, Registration, RegistrationMode, Rooms,
-    Sessions, Storage, WellKnown,
+    Config, Jwt, Log, LogFormat, Metrics, Passwords, Presence, Registration, RegistrationMode,
+    RequestLog, Rooms, Sessions, Storage, WellKnown,
 };
 pub use push::Push;
 pub use secret::Secret;

@@ -329,6 +329,15 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
         return Err(together("listen", "name at least one address"));
     }
     validate_tls(config)?;
+    if let Some(listen) = config
+        .metrics
+        .listen
+        .iter()
+        .find(|listen| config.listen.contains(listen) && !listen.to_string().ends_with(":0"))
+    {
+        let message = format!("{listen} is in `listen` too: figures are for nobody else");
+        return Err(together("metrics.listen", &message));
+    }
     if let Some(url) = &config.public_base_url
         && !(url.starts_with("https://") || url.starts_with("http://"))
     {

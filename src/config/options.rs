@@ -62,6 +62,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is written to the log.
     pub log: Log,
+    /// Figures about the server.
+    pub metrics: Metrics,
 }
 
 impl Default for Config {
@@ -94,6 +96,7 @@ impl Default for Config {
             rate_limits: RateLimits::default(),
             limits: Limits::default(),
             log: Log::default(),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -338,12 +341,28 @@ pub enum LogFormat {
     Json,
 }
 
+/// How requests are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestLog {
+    /// Not at all.
+    Off,
+    /// At the level debug.
+    #[default]
+    Debug,
+    /// At the level info.
+    Info,
+}
+
 /// `log.*`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// What is logged: a level, or "info,http_layer=debug" to see every request.
+    /// What is logged: a level, or a level and others for parts of the server, such as "info,push=debug".
     pub filter: String,
+    /// A line for each request, when it is over: "info", "debug" (what `filter` has to let through, as with
+    /// "info,http_layer=debug") or "off".
+    pub requests: RequestLog,
     /// "pretty" or "json".
     pub format: LogFormat,
 }
@@ -353,6 +372,16 @@ impl Default for Log {
         Self {
             filter: "info,ruma_state_res=warn".to_owned(),
             format: LogFormat::default(),
+            requests: RequestLog::default(),
         }
     }
+}
+
+/// `metrics.*`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Where to listen for Prometheus (`/metrics`) and for whoever watches over the server (`/health`), written as in `listen`,
+    /// such as "127.0.0.1:9008". Whoever reaches it is asked for nothing: keep it private.
+    pub listen: Vec<Listen>,
 }

@@ -24,6 +24,17 @@ pub enum Peer {
     },
 }
 
+impl Peer {
+    /// Whether what it says of the client is believed: a proxy in one of the `trusted` networks, or whoever may open a Unix
+    /// socket. `None` is a request that came over no connection.
+    pub(crate) fn is_trusted(peer: Option<Self>, trusted: &[Network]) -> bool {
+        match peer {
+            Some(Self::Tcp(address)) => trusted.iter().any(|network| network.contains(address)),
+            Some(Self::Unix | Self::Owner { .. }) | None => true,
+        }
+    }
+}
+
 /// The address of the client, for limits and logs. `0.0.0.0` where nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);

@@ -1,48 +1,49 @@
-//! What every answer has: a request id in the log, the CORS headers, and an answer even when a handler panics.
+//! What every answer has: a request id, the CORS headers, a line in the log, a place in the figures, and an answer even
+//! when a handler panics.
 //!
 //! [spec](https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients)
 
-use std::{
-    any::Any,
-    panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use config::{Config, Network};
+use config::{Config, Network, RequestLog};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use tracing::Instrument;
+use tracing::{Instrument, Span, field::Empty};
 
-use crate::{BodyLimits, ClientAddress, Peer, StandardError};
+use crate::{
+    BodyLimits, ClientAddress, HttpFigures, Peer, StandardError,
+    exchange::Exchange,
+    request_id::{REQUEST_ID, RequestId, RequestIds},
+};
 
 /// What the frame needs to know.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Frame {
     body: BodyLimits,
     trusted_proxies: Arc<[Network]>,
-    count: Arc<AtomicU64>,
+    ids: RequestIds,
+    log: RequestLog,
+    figures: HttpFigures,
 }
 
 impl Frame {
-    /// From the options.
-    pub fn new(config: &Config) -> Self {
+    /// From the options. Requests are counted in `figures`.
+    pub fn new(config: &Config, figures: HttpFigures) -> Self {
         Self {
             body: BodyLimits {
                 bytes: config.limits.request_body_bytes,
                 timeout: Duration::from_millis(config.limits.request_body_timeout_ms),
             },
             trusted_proxies: config.trusted_proxies.as_slice().into(),
-            count: Arc::default(),
+            ids: RequestIds::default(),
+            log: config.log.requests,
+            figures,
         }
     }
 }
@@ -56,43 +57,75 @@ pub fn frame<S: Clone + Send + Sync + 'static>(router: Router<S>, frame: Frame) 
 }
 
 async fn around(State(frame): State<Frame>, mut request: Request, next: Next) -> Response {
-    // No endpoint's logic may run for a browser's question what it may ask.
-    if request.method() == Method::OPTIONS {
-        return with_cors(StatusCode::NO_CONTENT.into_response());
-    }
-    let id = frame.count.fetch_add(1, Ordering::Relaxed);
     let peer = request.extensions().get::<Peer>().copied();
     let address = ClientAddress::find(peer, request.headers(), &frame.trusted_proxies);
+    let trusted = Peer::is_trusted(peer, &frame.trusted_proxies);
+    let id = frame.ids.of(request.headers(), trusted);
     request.extensions_mut().insert(address);
     request.extensions_mut().insert(frame.body);
-    // The path only: the query may hold an access token.
-    let span = tracing::info_span!(
-        "request",
-        request.id = id,
-        http.method = %request.method(),
-        http.path = request.uri().path(),
+    let span = span_of(&request, &id);
+    let matched = request.extensions().get::<MatchedPath>();
+    let exchange = Exchange::begin(
+        &frame.figures,
+        (request.method(), matched),
+        span.clone(),
+        (frame.log, address),
     );
-    let started = Instant::now();
-    let answer = AssertUnwindSafe(next.run(request))
-        .catch_unwind()
-        .instrument(span.clone())
-        .await;
-    let _entered = span.enter();
-    let response = answer.unwrap_or_else(|panic| {
-        tracing::error!(cause = text_of(&*panic), "a handler panicked");
-        StandardError::unknown("Internal server error.").into_response()
-    });
-    tracing::debug!(
-        http.status = response.status().as_u16(),
-        client.address = %address.0,
-        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        "answered"
-    );
-    with_cors(response)
+    let mut response = if request.method() == Method::OPTIONS {
+        // No endpoint's logic may run for a browser's question what it may ask.
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        let answer = AssertUnwindSafe(next.run(request))
+            .catch_unwind()
+            .instrument(span.clone())
+            .await;
+        answer.unwrap_or_else(|panic| {
+            let _entered = span.enter();
+            tracing::error!(cause = text_of(&*panic), "a handler panicked");
+            frame.figures.panicked();
+            StandardError::unknown("Internal server error.").into_response()
+        })
+    };
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    add_cors(headers);
+    exchange.answered(response)
 }
 
-fn with_cors(mut response: Response) -> Response {
-    let headers: &mut HeaderMap = response.headers_mut();
+/// What all lines of the log have that belong to a request. Extractors add who asks ([`requester`]).
+///
+/// An error's level, so that a filter which lets warnings through does not take them their request.
+fn span_of(request: &Request, id: &RequestId) -> Span {
+    let matched = request.extensions().get::<MatchedPath>();
+    // Some paths end in what is as good as a password.
+    let path = match matched.map(MatchedPath::as_str) {
+        Some(pattern) if pattern.contains("{token}") => pattern,
+        // The path only: the query may hold an access token.
+        _ => request.uri().path(),
+    };
+    tracing::error_span!(
+        "request",
+        request.id = id.as_str(),
+        http.method = %request.method(),
+        http.path = format_args!("{path:.PATH_CHARACTERS$}"),
+        user.id = Empty,
+        device.id = Empty,
+    )
+}
+
+/// What is shown of a path; the longest of an endpoint's, with identifiers of 255 bytes, is far shorter.
+const PATH_CHARACTERS: usize = 1_000;
+
+/// From now on the request's lines in the log say who asks.
+pub fn requester(user_id: &str, device_id: &str) {
+    let span = Span::current();
+    span.record("user.id", user_id);
+    span.record("device.id", device_id);
+}
+
+fn add_cors(headers: &mut HeaderMap) {
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
         HeaderValue::from_static("*"),
@@ -107,14 +140,13 @@ fn with_cors(mut response: Response) -> Response {
     );
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("Retry-After"),
+        HeaderValue::from_static("Retry-After, X-Request-Id"),
     );
     // A day: a browser would ask again before every request.
     headers.insert(
         header::ACCESS_CONTROL_MAX_AGE,
         HeaderValue::from_static("86400"),
     );
-    response
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> &str {

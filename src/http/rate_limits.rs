@@ -9,6 +9,7 @@ use std::{
 };
 
 use config::RateLimit;
+use figures::Counter;
 use host::Host;
 use parking_lot::{Mutex, RwLock};
 
@@ -76,6 +77,8 @@ struct Buckets {
     shards: [Mutex<HashMap<u64, u64>>; SHARDS],
     /// Hash of the user id → what they may. Set by administrators, so there are few.
     overrides: RwLock<HashMap<u64, Override>>,
+    /// Those who were told to wait, by [`Class::ALL`].
+    refused: [Counter; Class::ALL.len()],
 }
 
 impl RateLimits {
@@ -90,6 +93,7 @@ impl RateLimits {
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
             overrides: RwLock::default(),
+            refused: Default::default(),
         })))
     }
 
@@ -127,6 +131,15 @@ impl RateLimits {
         };
     }
 
+    /// How many were told to wait so far, by class.
+    pub fn refused(&self) -> Vec<(&'static str, u64)> {
+        let buckets = self.0.iter();
+        let refused = buckets.flat_map(|buckets| Class::ALL.into_iter().zip(&buckets.refused));
+        refused
+            .map(|(class, count)| (class.name(), count.get()))
+            .collect()
+    }
+
     fn take(&self, class: Class, key: impl Hash, keep: bool) -> Result<(), StandardError> {
         let Some(buckets) = &self.0 else {
             return Ok(());
@@ -154,6 +167,7 @@ impl RateLimits {
         let full_at = full_at.saturating_add(each_us);
         let wait_us = full_at.saturating_sub(whole_us).saturating_sub(now_us);
         if wait_us > 0 {
+            buckets.refused[class as usize].increment();
             return Err(StandardError::limit_exceeded(wait_us.div_ceil(1_000)));
         }
         if keep {
@@ -214,6 +228,44 @@ fn make_room(shard: &mut HashMap<u64, u64>, now_us: u64) {
 }
 
 impl Class {
+    /// In the order above.
+    const ALL: [Self; 14] = [
+        Self::LoginAddress,
+        Self::LoginAccount,
+        Self::LoginFailed,
+        Self::Registration,
+        Self::RegistrationToken,
+        Self::Message,
+        Self::Join,
+        Self::Invite,
+        Self::CreateRoom,
+        Self::Upload,
+        Self::Preview,
+        Self::Search,
+        Self::Keys,
+        Self::Guest,
+    ];
+
+    /// As its option is called.
+    fn name(self) -> &'static str {
+        match self {
+            Self::LoginAddress => "login_address",
+            Self::LoginAccount => "login_account",
+            Self::LoginFailed => "login_failed",
+            Self::Registration => "registration",
+            Self::RegistrationToken => "registration_token",
+            Self::Message => "message",
+            Self::Join => "join",
+            Self::Invite => "invite",
+            Self::CreateRoom => "create_room",
+            Self::Upload => "upload",
+            Self::Preview => "preview",
+            Self::Search => "search",
+            Self::Keys => "keys",
+            Self::Guest => "guest",
+        }
+    }
+
     fn limit(self, limits: &config::RateLimits) -> RateLimit {
         match self {
             Self::LoginAddress => limits.login_address,
@@ -272,6 +324,22 @@ mod tests {
             limits.check(Class::Message, "alice").unwrap();
         }
         limits.check(Class::Message, "alice").unwrap_err();
+    }
+
+    #[test]
+    fn those_who_have_to_wait_are_counted_by_class() {
+        let (limits, _) = limits();
+        for _ in 0..5 {
+            let _ = limits.check(Class::Message, "alice");
+        }
+        let refused = limits.refused();
+        assert_eq!(refused.len(), Class::ALL.len());
+        for (place, class) in Class::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, place);
+            let count = if class == Class::Message { 2 } else { 0 };
+            assert_eq!(refused[place], (class.name(), count));
+        }
+        assert_eq!(RateLimits::none().refused(), []);
     }
 
     #[test]

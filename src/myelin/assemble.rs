@@ -8,7 +8,7 @@ use client_server_api::Services;
 use config::Config;
 use encryption::{DeviceName, DevicesFuture, Encryption};
 use host::{Host, Shutdown};
-use http_layer::{Frame, RateLimits, frame};
+use http_layer::{Frame, HttpFigures, RateLimits, frame};
 use media::Media;
 use outbound::Outbound;
 use push::{BadgeFuture, Badges, HttpGateway, Push};
@@ -101,7 +101,7 @@ pub fn assemble(
     users.follow(user_follower);
     users.follow(Arc::new(push.clone()));
     if config.push.enabled {
-        host.spawn("push", push.run(shutdown.clone()));
+        host.spawn("push", push.clone().run(shutdown.clone()));
     }
     encryption.follow(sync.encryption_follower());
     let media = Media::open(
@@ -122,6 +122,7 @@ pub fn assemble(
     );
     host.spawn("tasks", administration.clone().run(shutdown.clone()));
     Ok(Services {
+        http: HttpFigures::default(),
         limits: RateLimits::new(&config.rate_limits, host.clone()),
         config: Arc::new(config),
         host,
@@ -134,6 +135,7 @@ pub fn assemble(
         watch,
         encryption,
         media,
+        push,
         search,
         sync,
     })
@@ -153,8 +155,10 @@ pub async fn recall(services: &Services) -> Result<(), StoreError> {
 
 /// Every API over `services`, with the frame around: everything else is `M_UNRECOGNIZED`.
 pub fn router(services: Services) -> Router {
-    let around = Frame::new(&services.config);
-    let endpoints = client_server_api::endpoints().merge(admin_api::endpoints());
+    let around = Frame::new(&services.config, services.http.clone());
+    let endpoints = client_server_api::endpoints()
+        .merge(admin_api::endpoints())
+        .merge(monitoring::public());
     frame(endpoints, around).with_state(services)
 }
 

@@ -9,6 +9,7 @@ mod inherited;
 mod listening;
 mod log;
 mod opening;
+mod private;
 mod serve;
 mod sweeps;
 mod welcome;

@@ -27,7 +27,12 @@ pub(crate) fn start(options: &config::Log) -> Result<Arc<dyn LogFilter>, ParseEr
             Box::new(move |filter| handle.reload(filter))
         }
         LogFormat::Json => {
-            let log = log.json().flatten_event(true).with_filter_reloading();
+            let log = log
+                .json()
+                .flatten_event(true)
+                // There is one span, the request.
+                .with_span_list(false)
+                .with_filter_reloading();
             let handle = log.reload_handle();
             let _ = log.try_init();
             Box::new(move |filter| handle.reload(filter))

@@ -4,13 +4,16 @@ use std::{error::Error, io::Write, process, sync::Arc, time::Instant};
 
 use administration::LogFilter;
 use config::Config;
-use host::{Host, ShutdownTrigger};
+use host::{Host, Shutdown, ShutdownTrigger};
 use http_layer::{Listener, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{inherited::Inherited, listening::listeners, log, opening::Opened, router, welcome};
+use crate::{
+    inherited::Inherited, listening::listeners, log, opening::Opened, private::Private, router,
+    welcome,
+};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -56,6 +59,7 @@ async fn run(
         // A path of more than 107 bytes, mostly: the server is as good without, `myelin admin --url` still works.
         Err(error) => tracing::warn!(cause = %error, "no socket for `myelin admin`"),
     }
+    let private = Private::bind(&services, &host).await?;
     stop_on_signals(&host, trigger)?;
     let server = Server::new(router(services), &config.limits, host);
     let program = std::env::args().next();
@@ -65,8 +69,13 @@ async fn run(
     let _ = std::io::stdout().write_all(welcome.as_bytes());
     tracing::info!(duration_ms = started.elapsed().as_millis(), "started");
     notify(NotifyState::Ready);
-    server.serve(listeners, shutdown).await;
-    store.close().await;
+    let (ended, end) = Shutdown::new();
+    let serving = async {
+        server.serve(listeners, shutdown).await;
+        store.close().await;
+        ended.start();
+    };
+    tokio::join!(serving, private.serve(end));
     tracing::info!("stopped");
     Ok(())
 }

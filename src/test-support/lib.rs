@@ -12,6 +12,7 @@
 
 mod asked;
 mod client;
+pub mod open_metrics;
 mod reply;
 
 use axum::Router;

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::Server;
-use crate::{ClientAddress, Frame, Listener, frame};
+use crate::{ClientAddress, Frame, HttpFigures, Listener, frame};
 
 mod http2;
 
@@ -49,7 +49,10 @@ fn run_on(listeners: Vec<Listener>, limits: &Limits) -> Running {
         )
         .route("/stuck", get(std::future::pending::<()>));
     let addresses = listeners.iter().map(Listener::address).collect();
-    let router = frame(router, Frame::new(&config::Config::default()));
+    let router = frame(
+        router,
+        Frame::new(&config::Config::default(), HttpFigures::default()),
+    );
     let server = Server::new(router, limits, Host::system());
     let server = tokio::spawn(server.serve(listeners, shutdown));
     Running {
