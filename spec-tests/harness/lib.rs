@@ -8,6 +8,8 @@
 mod asked;
 mod client;
 mod feed;
+#[path = "../../src/test-support/open_metrics.rs"]
+pub mod open_metrics;
 mod openapi;
 mod server;
 mod values;
