@@ -19,6 +19,10 @@ pub(crate) const SCHEMA: u32 = 1;
 /// happens. A crash skips at most this many; one reservation costs one row.
 pub(crate) const RESERVED: i64 = 1 << 16;
 
+/// How far the positions of a database that was brought back jump ahead: further than any server comes between two
+/// backups (a year at 2,000 commits a second), and a thousand such jumps leave half of what a double holds exactly.
+const AHEAD: i64 = 1 << 36;
+
 /// What is known once the store is open.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
@@ -97,6 +101,23 @@ impl Facts {
             reserved,
         })
     }
+}
+
+/// Another instance id, and a clock ahead of every position that the database has ever given out, in this copy or
+/// another.
+pub(crate) fn renew(engine: &Engine, path: &Path, host: &Host) -> Result<(), OpenError> {
+    let known = Facts::read(engine, path)?;
+    let instance = u64::from_be_bytes(host.random_bytes());
+    let rows = [
+        row("instance", instance),
+        clock(Pos(known.spent.0.saturating_add(AHEAD))),
+    ];
+    engine
+        .write(rows.iter(), true)
+        .map_err(|WriteError(reason)| OpenError::Engine {
+            path: path.to_path_buf(),
+            reason,
+        })
 }
 
 /// The row that says which positions are spent.

@@ -17,7 +17,7 @@ use crate::{
     codec::{Decode, Decoder},
     committer::Committer,
     engine::{Engine, ReadError, Tier, WriteError, memory::Memory, rocks::Rocks},
-    facts::Facts,
+    facts::{self, Facts},
     tables::Table,
 };
 
@@ -147,6 +147,14 @@ impl Store {
         let store = Self::start(engine, options, &facts)?;
         store.0.committer.queue().fail("it was opened to be read");
         Ok(store)
+    }
+
+    /// Makes the database at `options.path`, a copy that was brought back, one of its own: with another instance id, so that
+    /// tokens of the one that it was copied from start over, and with positions ahead of all that it may have given out
+    /// since. Blocks; nobody else may have the database open.
+    pub fn renew(options: &StoreOptions, host: &Host) -> Result<(), OpenError> {
+        let engine = Engine::Rocks(Rocks::open(options)?);
+        facts::renew(&engine, &options.path, host)
     }
 
     /// A fresh store in memory, for tests.

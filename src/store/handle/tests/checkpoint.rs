@@ -187,3 +187,23 @@ async fn positions_are_skipped_for_good() {
     let store = Store::open(&options, host()).unwrap();
     assert!(store.commit(account(2, "later still")).await.unwrap() > pos);
 }
+
+#[tokio::test]
+async fn a_copy_becomes_a_database_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&small(&folder.path().join("db")), host()).unwrap();
+    store.commit(account(1, "kept")).await.unwrap();
+    let copy = small(&folder.path().join("copy"));
+    store.checkpoint(&copy.path).await.unwrap();
+    // What the copy does not have.
+    store.skip_to(Pos(1 << 30)).unwrap().await.unwrap();
+
+    let other = host::Host::system();
+    Store::renew(&copy, &other).unwrap();
+    let copied = Store::open(&copy, other.clone()).unwrap();
+    assert_ne!(copied.instance(), store.instance());
+    assert!(copied.visible() > store.visible());
+    assert_eq!(read_account(&copied, 1).await.unwrap(), "kept");
+    let busy = Store::renew(&copy, &other).unwrap_err();
+    assert!(matches!(busy, OpenError::Locked { .. }), "{busy}");
+}
