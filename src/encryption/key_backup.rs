@@ -47,7 +47,7 @@ pub struct RoomKey {
 
 /// The row of a backup.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Row {
+pub(crate) struct Row {
     algorithm: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     auth_data: Option<Box<RawValue>>,
@@ -57,7 +57,7 @@ struct Row {
     etag: u64,
     /// The row stays so that its number is not given out again.
     #[serde(default)]
-    deleted: bool,
+    pub(crate) deleted: bool,
 }
 
 /// What decides between two keys of one session.
@@ -106,6 +106,14 @@ impl Merit {
 }
 
 impl Row {
+    /// What is left of a backup.
+    pub(crate) fn deleted() -> Self {
+        Self {
+            deleted: true,
+            ..Self::default()
+        }
+    }
+
     fn state(&self) -> BackupState {
         BackupState {
             count: self.count,
@@ -182,10 +190,7 @@ impl Encryption {
         let mut change = self.change([user]).await;
         let (number, _) = self.named(user, version).await?;
         change.batch.delete_prefix::<RoomKeys>(&(user, number));
-        let row = Row {
-            deleted: true,
-            ..Row::default()
-        };
+        let row = Row::deleted();
         stage(&mut change, user, number, &row)?;
         Ok(self.commit(change).await?)
     }

@@ -35,6 +35,7 @@ mod locks;
 mod one_time_keys;
 mod query;
 mod removal;
+mod renewal;
 mod signatures;
 
 pub use cross_signing::CrossSigningUpload;
@@ -46,6 +47,7 @@ pub use key_backup::{Backup, BackupState, RoomKey};
 pub use locks::Held;
 pub use one_time_keys::{Claim, ClaimedKey, KeyCounts};
 pub use query::{Reader, UserKeys};
+pub use renewal::{Renewed, renew};
 pub use signatures::{SignatureFailure, Signed};
 
 use crate::{inbox::Inboxes, locks::Locks};

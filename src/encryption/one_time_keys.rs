@@ -87,6 +87,17 @@ impl Stock {
         }
     }
 
+    /// Nothing of it may be given as if it had never been: the one-time keys `dropped` are gone, and fallback keys used.
+    pub(crate) fn renew(&mut self, dropped: Vec<String>) {
+        self.counts.clear();
+        for fallback in self.fallback.values_mut() {
+            fallback.used = true;
+        }
+        self.claimed.extend(dropped);
+        let surplus = self.claimed.len().saturating_sub(CLAIMED_REMEMBERED);
+        self.claimed.drain(..surplus);
+    }
+
     fn claimed(&mut self, algorithm: &str, id: String) {
         if let Some(count) = self.counts.get_mut(algorithm) {
             *count = count.saturating_sub(1);
