@@ -151,7 +151,10 @@ impl Answer {
             farewells,
         } = context.find().await?;
         let inbox = context.inbox().await?;
-        let device_lists = match since {
+        // Whose devices the client knows otherwise than the database that was brought back, nobody can tell: it asks about
+        // all of them.
+        let known = since.or(request.starts_over.then_some(Pos::ZERO));
+        let device_lists = match known {
             Some(since) => engine.device_lists_between(session, since, upto).await?,
             None => DeviceLists::default(),
         };

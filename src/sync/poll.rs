@@ -19,6 +19,8 @@ pub struct SyncRequest {
     pub device_id: OwnedDeviceId,
     /// Where the last answer ended; `None` for a first sync.
     pub since: Option<Pos>,
+    /// The client comes with a token of another database, which is taken for none: what it knows of devices may be wrong.
+    pub starts_over: bool,
     /// How far the device has its messages: [`Engine::since_inbox`], else as `since`.
     pub inbox: Pos,
     /// What is wanted.

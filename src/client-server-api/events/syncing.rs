@@ -60,11 +60,13 @@ pub async fn sync(
         // A guest shares a room with whom they like, for a look: nobody agreed to be watched.
         filter = filter.without_presence();
     }
+    let starts_over = since.is_none() && request.since.is_some_and(|token| !token.is_empty());
     let request = SyncRequest {
         user: session.user,
         user_id: session.user_id.clone(),
         device_id: session.device_id.clone(),
         since,
+        starts_over,
         inbox: inbox.unwrap_or_default(),
         filter: Arc::new(filter),
         full_state: request.full_state,
