@@ -20,7 +20,7 @@ mod tests;
 
 pub use calls::Calls;
 pub use limits::{Limits, RateLimit, RateLimits};
-pub use load::{ConfigError, Source, load};
+pub use load::{ConfigError, Source, load, portable};
 pub use media::{Media, MediaBackend, Outbound, Previews, Thumbnails};
 pub use options::{
     Config, Jwt, Log, LogFormat, Metrics, Passwords, Presence, Registration, RegistrationMode,

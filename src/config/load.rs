@@ -93,6 +93,54 @@ pub fn load(
     environment: impl IntoIterator<Item = (String, String)>,
     overrides: &[String],
 ) -> Result<Config, ConfigError> {
+    complete(set(file, environment, overrides)?)
+}
+
+/// What is set, as the text of a file that needs no other: for a backup. Secrets are in it, those that lie in files too.
+///
+/// # Errors
+/// As [`load`].
+pub fn portable(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    overrides: &[String],
+) -> Result<String, ConfigError> {
+    let mut table = set(file, environment, overrides)?;
+    let config = complete(table.clone())?;
+    for (section, name, secret) in [
+        (
+            "registration",
+            "shared_secret",
+            &config.registration.shared_secret,
+        ),
+        ("jwt", "key", &config.jwt.key),
+        (
+            "media",
+            "s3_secret_access_key",
+            &config.media.s3_secret_access_key,
+        ),
+        (
+            "calls",
+            "turn_shared_secret",
+            &config.calls.turn_shared_secret,
+        ),
+    ] {
+        if let Some(section) = table.get_mut(section).and_then(Value::as_table_mut)
+            && section.remove(&format!("{name}_file")).is_some()
+            && let Some(secret) = secret
+        {
+            section.insert(name.to_owned(), Value::String(secret.expose().to_owned()));
+        }
+    }
+    Ok(table.to_string())
+}
+
+/// Everything that is set, later over earlier.
+fn set(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    overrides: &[String],
+) -> Result<Table, ConfigError> {
     let mut merged = Table::new();
     let file = match file {
         Some(file) => Some(file.to_owned()),
@@ -135,8 +183,13 @@ pub fn load(
         let key: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
         put_text(&mut merged, &key, text, &Source::CommandLine)?;
     }
+    Ok(merged)
+}
+
+/// The options, defaults included.
+fn complete(set: Table) -> Result<Config, ConfigError> {
     let mut config =
-        Config::deserialize(Value::Table(merged)).map_err(|error| together("", error.message()))?;
+        Config::deserialize(Value::Table(set)).map_err(|error| together("", error.message()))?;
     read_secrets(&mut config)?;
     validate(&config)?;
     Ok(config)

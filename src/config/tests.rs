@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use crate::{Config, ConfigError, DEFAULTS, Durability, Listen, RegistrationMode, generate, load};
+use crate::{
+    Config, ConfigError, DEFAULTS, Durability, Listen, RegistrationMode, generate, load, portable,
+};
 
 /// Loads `file`, environment and `-O` as given.
 fn read(
@@ -309,4 +311,27 @@ fn the_example_file_read_with_its_values_is_the_defaults() {
         read(&uncommented.join("\n"), &[], &[]).unwrap(),
         Config::default()
     );
+}
+
+#[test]
+fn what_is_set_can_be_taken_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("secret");
+    fs::write(&secret, "from a file\n").unwrap();
+    let path = directory.path().join("myelin.toml");
+    let text = format!(
+        "server_name = \"one.org\"\n[registration]\nmode = \"open\"\nshared_secret_file = \"{}\"\n",
+        secret.display()
+    );
+    fs::write(&path, text).unwrap();
+    let environment = [("MYELIN_JWT__KEY".to_owned(), "from outside".to_owned())];
+    let overrides = ["registration.mode=closed".to_owned()];
+    let taken = portable(Some(&path), environment.clone(), &overrides).unwrap();
+    let before = load(Some(&path), environment, &overrides).unwrap();
+    fs::remove_file(&secret).unwrap();
+    fs::write(&path, &taken).unwrap();
+    let mut after = load(Some(&path), [], &[]).unwrap();
+    assert_eq!(after.registration.shared_secret_file, None, "{taken}");
+    after.registration.shared_secret_file = Some(secret);
+    assert_eq!(after, before, "{taken}");
 }
