@@ -69,6 +69,33 @@ impl FromRequestParts<Services> for Administrator {
     }
 }
 
+/// A process of the server's own user, or of root, on the owner's socket: for what concerns files on this machine, which
+/// administrators elsewhere have no business with.
+///
+/// # Errors
+/// As [`Administrator`], and `M_FORBIDDEN` for one with an access token.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// `uid 1000`, for the audit log.
+    pub name: String,
+}
+
+impl FromRequestParts<Services> for Owner {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Services) -> Result<Self, Error> {
+        let asks = Administrator::from_request_parts(parts, state).await?;
+        match asks.user {
+            None => Ok(Self { name: asks.name }),
+            Some(_) => {
+                let message =
+                    "Only on the server's own machine, through the socket in its data directory";
+                Err(StandardError::forbidden(message).into())
+            }
+        }
+    }
+}
+
 /// The query.
 ///
 /// # Errors

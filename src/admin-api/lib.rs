@@ -12,6 +12,7 @@ use client_server_api::Services;
 
 mod account;
 mod audit;
+mod checkpoint;
 mod deletion;
 mod devices;
 mod extract;
@@ -27,7 +28,7 @@ mod statistics;
 mod tasks;
 mod users;
 
-pub use extract::Administrator;
+pub use extract::{Administrator, Owner};
 pub use rate_limits::meaning;
 
 /// Every endpoint, without the frame.
@@ -300,4 +301,5 @@ fn about_the_server(router: Router<Services>) -> Router<Services> {
             get(server::show_log).put(server::set_log),
         )
         .route("/_myelin/admin/v1/audit", get(audit::list))
+        .route("/_myelin/admin/v1/checkpoints", post(checkpoint::make))
 }

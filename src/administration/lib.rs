@@ -13,6 +13,7 @@ use users::Users;
 
 mod accounts;
 mod audit;
+mod checkpoint;
 mod error;
 mod files;
 mod log;
@@ -22,6 +23,7 @@ mod storage;
 mod tasks;
 
 pub use audit::Deed;
+pub use checkpoint::{CHECKPOINTS, Checkpoint};
 pub use error::AdministrationError;
 pub use files::{OldFiles, RoomFiles};
 pub use log::LogFilter;

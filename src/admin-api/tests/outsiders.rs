@@ -215,6 +215,7 @@ const ENDPOINTS: &[(&str, &[Method])] = &[
     ("/_myelin/admin/v1/server/sessions", &[Method::GET]),
     ("/_myelin/admin/v1/server/log", &[Method::GET, Method::PUT]),
     ("/_myelin/admin/v1/audit", &[Method::GET]),
+    ("/_myelin/admin/v1/checkpoints", &[Method::POST]),
 ];
 
 #[tokio::test]
@@ -245,6 +246,17 @@ async fn without_a_token_and_with_a_users_there_is_nothing() {
             reply.is(401, "M_UNKNOWN_TOKEN");
         }
     }
+}
+
+/// What writes files on the server's machine is for its owner alone.
+#[tokio::test]
+async fn an_administrator_elsewhere_makes_no_checkpoint() {
+    let server = TestServer::new().await;
+    let admin = crate::administrator(&server).await;
+    let reply = admin.send(Method::POST, "/_myelin/admin/v1/checkpoints", "{}");
+    reply.await.is(403, "M_FORBIDDEN");
+    let folder = server.services.config.data_dir.join("checkpoints");
+    assert!(!folder.exists());
 }
 
 #[test]
