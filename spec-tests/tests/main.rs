@@ -1,6 +1,7 @@
 //! Conformance tests: HTTP only, one module per section of the spec, one binary so that it links once.
 //!
-//! `MYELIN_BIN` names the binary to test, `SPEC_TESTS_URL` another server, `KILL_ROUNDS=20` the long kill test.
+//! `MYELIN_BIN` names the binary to test, `SPEC_TESTS_URL` another server, `KILL_ROUNDS=20` the long kill test,
+//! `BACKUP_TRIES=20` the long test of backups.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +13,7 @@ mod account_management;
 mod admin_command_line;
 mod admin_rooms;
 mod administration;
+mod backup;
 mod capabilities;
 mod command_line;
 mod content_repository;

@@ -2,24 +2,28 @@
 
 use std::{
     error::Error,
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     process::ExitCode,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use clap::Args;
 use config::{Config, MediaBackend};
-use consistency::{CheckOptions, Finding, Progress, Report};
+use consistency::{CheckOptions, Finding, Report};
 use host::Host;
-use parking_lot::Mutex;
-use store::Store;
+use store::{Store, StoreOptions};
 
-use crate::{data_dir::DataDir, opening::store_options};
+use crate::{
+    checkpoint,
+    data_dir::DataDir,
+    opening::store_options,
+    progress::{Bar, Elsewhere},
+};
 
 /// Compares everything in a data directory with everything else.
 ///
 /// Events are hashed and their signatures verified, every index, count and list is derived from them anew and compared,
-/// and media files are hashed. The server must not run; of one that runs, check a backup instead.
+/// and media files are hashed. Of a server that runs a copy of the database is checked, made by links in a moment; a repair
+/// wants it stopped.
 #[derive(Args, Debug)]
 #[group(skip)]
 #[command(after_help = "\
@@ -44,9 +48,6 @@ pub(crate) struct Check {
     /// The report as JSON, for programs.
     #[arg(long)]
     json: bool,
-    /// Says how a running server is checked.
-    #[arg(long)]
-    online: bool,
 }
 
 /// It could not be checked.
@@ -80,19 +81,25 @@ fn looked(
     command: &Check,
     load: impl FnOnce() -> Result<Config, config::ConfigError>,
 ) -> Result<Report, Box<dyn Error>> {
-    if command.online {
-        return Err("a running server is checked on a copy: `myelin backup create --to DIR`, then `myelin backup verify DIR`".into());
-    }
     let config = load()?;
-    if !config.data_dir.join("db").is_dir() {
-        let message = format!("{} holds no server", config.data_dir.display());
-        return Err(message.into());
-    }
     let host = Host::system();
-    let data = DataDir::open(&config.data_dir)?;
+    let data = DataDir::of(&config)?;
+    let is_running = checkpoint::is_running(&config)?;
+    if is_running && command.repair {
+        return Err("the server runs; stop it first: a repair writes what it has open".into());
+    }
     // Whoever holds the database's lock owns the directory.
-    let store = Store::open(&store_options(&config, &data), host.clone())?;
-    data.claim(&config.server_name)?;
+    let (store, copied) = if is_running {
+        let copied = checkpoint::copy(&config, &host)?;
+        let options = StoreOptions {
+            path: copied.path.clone(),
+            ..store_options(&config, &data)
+        };
+        (Store::open_read_only(&options)?, Some(copied))
+    } else {
+        let store = Store::open(&store_options(&config, &data), host.clone())?;
+        (store, None)
+    };
     let options = CheckOptions {
         key: Some(data.signer(&config.server_name, &host)?.public_key()),
         media: (config.media.backend == MediaBackend::Files).then(|| config.data_dir.join("media")),
@@ -100,10 +107,11 @@ fn looked(
         repair: command.repair,
         ..CheckOptions::new(config.server_name.clone())
     };
-    let bar = Bar::new();
-    let report = consistency::check(&store, &options, &bar)?;
+    let bar = Bar::new(Elsewhere::Nothing);
+    let report = consistency::check(&store, &options, &bar);
     bar.clear();
-    Ok(report)
+    drop((store, copied));
+    Ok(report?)
 }
 
 fn tell(command: &Check, report: &Report) -> io::Result<()> {
@@ -114,7 +122,7 @@ fn tell(command: &Check, report: &Report) -> io::Result<()> {
         return out.flush();
     }
     for finding in &report.findings {
-        write_finding(&mut out, finding)?;
+        out.write_all(write_finding(finding).as_bytes())?;
     }
     let left_out = report.found - report.findings.len() as u64;
     if left_out > 0 {
@@ -132,16 +140,16 @@ fn tell(command: &Check, report: &Report) -> io::Result<()> {
     out.flush()
 }
 
-fn write_finding(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
+/// What is wrong, and what is done about it, in three lines.
+pub(crate) fn write_finding(finding: &Finding) -> String {
     let Finding {
         table,
         key,
         problem,
         remedy,
     } = finding;
-    writeln!(out, "{table:<16} {key}")?;
-    writeln!(out, "{:<16}   {problem}", "")?;
-    writeln!(out, "{:<16}   → {remedy}", "")
+    let aside = "";
+    format!("{table:<16} {key}\n{aside:<16}   {problem}\n{aside:<16}   → {remedy}\n")
 }
 
 fn conclusion(command: &Check, report: &Report) -> String {
@@ -156,60 +164,5 @@ fn conclusion(command: &Check, report: &Report) -> String {
             "{} findings healed ({} rows), {lost} things are lost",
             report.healable, report.repaired
         ),
-    }
-}
-
-/// A bar on the terminal, if there is one; findings come after it.
-struct Bar {
-    is_shown: bool,
-    stage: Mutex<&'static str>,
-    /// What was last drawn, in thousandths.
-    drawn: AtomicU64,
-}
-
-/// Characters of the bar.
-const WIDTH: usize = 40;
-
-impl Bar {
-    fn new() -> Self {
-        Self {
-            is_shown: io::stderr().is_terminal(),
-            stage: Mutex::new(""),
-            drawn: AtomicU64::new(u64::MAX),
-        }
-    }
-
-    fn draw(&self, done: u64, total: u64) {
-        let share = (done * WIDTH as u64).checked_div(total).unwrap_or(0);
-        let full = usize::try_from(share).unwrap_or_default();
-        let percent = done * 100 / total.max(1);
-        let stage = *self.stage.lock();
-        // A bar that cannot be drawn is no reason to stop.
-        let _ = write!(
-            io::stderr(),
-            "\r[{}{}] {percent:>3} %  {stage:<20}",
-            "#".repeat(full),
-            " ".repeat(WIDTH.saturating_sub(full))
-        );
-    }
-
-    fn clear(&self) {
-        if self.is_shown {
-            let _ = write!(io::stderr(), "\r\u{1b}[K");
-        }
-    }
-}
-
-impl Progress for Bar {
-    fn stage(&self, name: &'static str) {
-        *self.stage.lock() = name;
-        self.drawn.store(u64::MAX, Ordering::Relaxed);
-    }
-
-    fn advance(&self, done: u64, total: u64) {
-        let now = (done * 1_000).checked_div(total).unwrap_or(0);
-        if self.is_shown && self.drawn.swap(now, Ordering::Relaxed) != now {
-            self.draw(done, total);
-        }
     }
 }

@@ -1,14 +1,15 @@
-//! `myelin serve`, `myelin config …`, `myelin admin …`, `myelin --version`.
+//! `myelin serve`, `myelin config …`, `myelin admin …`, `myelin check`, `myelin backup …`, `myelin --version`.
 
 use std::{error::Error, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use command_line::Admin;
-use config::Config;
+use config::{Config, ConfigError};
 
 use crate::{
     admin,
+    backup::{self, Backup},
     check::{self, Check},
     serve,
 };
@@ -44,6 +45,12 @@ enum Command {
         #[command(flatten)]
         check: Check,
     },
+    Backup {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        backup: Backup,
+    },
     /// Prints a script that completes commands in a shell: source <(myelin completions bash)
     Completions {
         /// Which shell.
@@ -77,13 +84,25 @@ struct Options {
 }
 
 impl Options {
-    fn load(&self) -> Result<Config, config::ConfigError> {
-        // A variable that is no text is none of ours.
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        config::load(self.config.as_deref(), environment, &self.set)
+    fn load(&self) -> Result<Config, ConfigError> {
+        config::load(self.config.as_deref(), environment(), &self.set)
     }
+}
+
+impl backup::Load for Options {
+    fn config(&self) -> Result<Config, ConfigError> {
+        self.load()
+    }
+
+    fn portable(&self) -> Result<String, ConfigError> {
+        config::portable(self.config.as_deref(), environment(), &self.set)
+    }
+}
+
+/// A variable that is no text is none of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Does what the command line says; returns when it is done, for `serve` when the server has stopped.
@@ -113,6 +132,7 @@ pub fn run(line: CommandLine) -> Result<ExitCode, Box<dyn Error>> {
         }
         Command::Admin { options, admin } => return admin::admin(admin, || options.load()),
         Command::Check { options, check } => return Ok(check::check(&check, || options.load())),
+        Command::Backup { options, backup } => return Ok(backup::backup(&backup, &options)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut CommandLine::command(), "myelin", &mut out);
         }

@@ -2,19 +2,25 @@
 //!
 //! ```text
 //! db/          the database
+//! media/       uploaded files, unless they are in a bucket
+//! checkpoints/ copies of the database while `myelin backup create` and `myelin check` read them
+//! restoring/   what `myelin backup restore` has brought back so far
 //! server_name  whose data this is
 //! admin.sock   where `myelin admin` finds the running server
 //! signing.key  `ed25519 VERSION SEED`, Synapse's format: one line, the seed in unpadded base64
 //! ```
 
 use std::{
+    error::Error,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
+use backup::RESTORING;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use config::Config;
 use host::Host;
 use room_versions::Signer;
 use ruma::ServerName;
@@ -41,6 +47,12 @@ pub enum DataDirError {
         /// Who asks.
         wanted: String,
     },
+    /// A restore into the directory has not ended.
+    #[error("a restore into {} broke off: empty the directory and restore again", path.display())]
+    Restoring {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The signing key is none.
     #[error("{} is not a signing key; expected one line `ed25519 VERSION BASE64`", path.display())]
     BadKey {
@@ -61,7 +73,29 @@ impl DataDir {
             path: path.to_owned(),
             source,
         })?;
+        if path.join(RESTORING).exists() {
+            let path = path.to_owned();
+            return Err(DataDirError::Restoring { path });
+        }
         Ok(Self(path.to_owned()))
+    }
+
+    /// The directory that the options name, which must hold a server.
+    pub(crate) fn of(config: &Config) -> Result<Self, Box<dyn Error>> {
+        let path = &config.data_dir;
+        if !path.join("db").is_dir() {
+            return Err(format!("{} holds no server", path.display()).into());
+        }
+        let data = Self::open(path)?;
+        data.claim(&config.server_name)?;
+        Ok(data)
+    }
+
+    /// What is in it beside the database and uploads: names and paths.
+    pub(crate) fn small_files(&self) -> Vec<(&'static str, PathBuf)> {
+        ["server_name", "signing.key"]
+            .map(|name| (name, self.0.join(name)))
+            .into()
     }
 
     /// Where the database is.

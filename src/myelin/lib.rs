@@ -2,7 +2,9 @@
 
 mod admin;
 mod assemble;
+mod backup;
 mod check;
+mod checkpoint;
 mod command_line;
 mod data_dir;
 mod inherited;
@@ -10,6 +12,7 @@ mod listening;
 mod log;
 mod opening;
 mod private;
+mod progress;
 mod serve;
 mod sweeps;
 mod welcome;

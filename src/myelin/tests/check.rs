@@ -76,11 +76,6 @@ fn what_cannot_be_checked_is_said_and_not_made() {
     let (code, _, error) = check(&data, &[]);
     assert!(code == 2 && error.contains("holds no server"), "{error}");
     assert!(!data.exists());
-    let (code, _, error) = check(&data, &["--online"]);
-    assert!(
-        code == 2 && error.contains("myelin backup create"),
-        "{error}"
-    );
     // A repair that does not look is none.
     assert_eq!(check(&data, &["--repair", "--quick"]).0, 2);
 }
