@@ -118,10 +118,6 @@ fn what_was_backed_up_comes_back_and_clients_find_their_way() {
         told.contains(&kept.as_str()) && !told.contains(&lost.as_str()),
         "{sync}"
     );
-    assert!(
-        !joined["state"]["events"].as_array().unwrap().is_empty() || told.len() > 5,
-        "{sync}"
-    );
     let changed = sync["device_lists"]["changed"].as_array().unwrap();
     assert!(
         changed.contains(&json!(bob.id)) && changed.contains(&json!(alice.id)),

@@ -85,14 +85,11 @@ impl FromRequestParts<Services> for Owner {
 
     async fn from_request_parts(parts: &mut Parts, state: &Services) -> Result<Self, Error> {
         let asks = Administrator::from_request_parts(parts, state).await?;
-        match asks.user {
-            None => Ok(Self { name: asks.name }),
-            Some(_) => {
-                let message =
-                    "Only on the server's own machine, through the socket in its data directory";
-                Err(StandardError::forbidden(message).into())
-            }
+        if asks.user.is_none() {
+            return Ok(Self { name: asks.name });
         }
+        let message = "Only on the server's own machine, through the socket in its data directory";
+        Err(StandardError::forbidden(message).into())
     }
 }
 

@@ -232,23 +232,27 @@ fn tell_created(created: &Created) -> Told {
     json["reused"] = json!({ "files": reused.0, "bytes": reused.1 });
     json["mended"] = json!(mended);
     json["damaged_uploads"] = json!(damaged);
-    let mut text = format!(
+    let mut text = vec![format!(
         "{}: {} files, {}; {} of them written, the others an earlier backup had.\n",
         snapshot.id,
         snapshot.files.len(),
         size(snapshot.bytes()),
         size(written.1),
-    );
+    )];
     if *mended > 0 {
-        text += &format!("{mended} files of earlier backups were damaged, and are whole again.\n");
+        text.push(format!(
+            "{mended} files of earlier backups were damaged, and are whole again.\n"
+        ));
     }
-    text += &elsewhere(snapshot);
+    text.push(elsewhere(snapshot));
     for name in damaged {
-        text += &format!("{name} is not what it was when it was uploaded; kept as it is.\n");
+        text.push(format!(
+            "{name} is not what it was when it was uploaded; kept as it is.\n"
+        ));
     }
-    text += "`myelin backup verify` rehearses a restore.\n";
+    text.push("`myelin backup verify` rehearses a restore.\n".to_owned());
     Told {
-        text,
+        text: text.concat(),
         json,
         is_well: damaged.is_empty(),
     }
@@ -256,31 +260,31 @@ fn tell_created(created: &Created) -> Told {
 
 fn listed(directory: &Path) -> Done {
     let archive = Archive::open(directory)?;
-    let (mut text, mut list, mut is_well) = (String::new(), Vec::new(), true);
+    let (mut text, mut list, mut is_well) = (Vec::new(), Vec::new(), true);
     for id in archive.ids()? {
         match archive.snapshot(Some(&id)) {
             Ok(snapshot) => {
-                text += &format!(
+                text.push(format!(
                     "{id}  {}  {}  {} files  {}\n",
                     snapshot.made,
                     snapshot.server_name,
                     snapshot.files.len(),
                     size(snapshot.bytes())
-                );
+                ));
                 list.push(summary(&snapshot));
             }
             Err(error) => {
                 is_well = false;
-                text += &format!("{id}  {error}\n");
+                text.push(format!("{id}  {error}\n"));
                 list.push(json!({ "id": id, "error": error.to_string() }));
             }
         }
     }
     if list.is_empty() {
-        text += "There is none yet.\n";
+        text.push("There is none yet.\n".to_owned());
     }
     Ok(Told {
-        text,
+        text: text.concat(),
         json: Value::Array(list),
         is_well,
     })
@@ -323,29 +327,29 @@ fn tell_verified(verified: &Verified) -> Told {
     let mut json = summary(&verified.snapshot);
     json["healthy"] = json!(verified.is_healthy());
     json["damaged"] = json!(verified.damaged);
-    let mut text = String::new();
+    let mut text = Vec::new();
     for damaged in &verified.damaged {
-        text += &format!(
+        text.push(format!(
             "{}: {} ({})\n",
             damaged.name, damaged.reason, damaged.object
-        );
+        ));
     }
     let id = &verified.snapshot.id;
     match &verified.rehearsal {
         None => {
-            text += &format!(
+            text.push(format!(
                 "{id}: {} files are damaged: it cannot be restored. `myelin backup create --full` writes anew those that \
                  the server still has.\n",
                 verified.damaged.len()
-            );
+            ));
         }
         Some((renewed, report)) => {
             json["renewed"] = json!(renewed);
             json["check"] = json!(report);
             for finding in &report.findings {
-                text += &write_finding(finding);
+                text.push(write_finding(finding));
             }
-            text += &elsewhere(&verified.snapshot);
+            text.push(elsewhere(&verified.snapshot));
             let end = match report.found {
                 0 => "everything agrees".to_owned(),
                 found => format!(
@@ -353,14 +357,14 @@ fn tell_verified(verified: &Verified) -> Told {
                     report.healable
                 ),
             };
-            text += &format!(
+            text.push(format!(
                 "{id} restores: {} rooms, {} events, {} accounts, {} files: {end}\n",
                 report.rooms, report.events, report.accounts, report.files
-            );
+            ));
         }
     }
     Told {
-        text,
+        text: text.concat(),
         json,
         is_well: verified.is_healthy(),
     }
@@ -387,7 +391,7 @@ fn restored(
     let mut json = summary(&snapshot);
     json["data_dir"] = json!(config.data_dir);
     json["renewed"] = json!(renewed);
-    let mut text = format!(
+    let mut text = vec![format!(
         "{} is back in {}: {} files, {}. The configuration of then is in {CONFIG} there.\n\
          Clients start over by themselves; {} one-time keys were dropped, and they upload new ones.\n",
         snapshot.id,
@@ -395,11 +399,11 @@ fn restored(
         snapshot.files.len(),
         size(snapshot.bytes()),
         renewed.one_time_keys_dropped,
-    );
-    text += &elsewhere(&snapshot);
-    text += "Start the server.\n";
+    )];
+    text.push(elsewhere(&snapshot));
+    text.push("Start the server.\n".to_owned());
     Ok(Told {
-        text,
+        text: text.concat(),
         json,
         is_well: true,
     })

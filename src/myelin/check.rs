@@ -34,10 +34,6 @@ Examples:
   myelin check --json | jq -r '.findings[].table' | sort | uniq -c
 
 Exit codes: 0 healthy, or healed; 1 something is wrong; 2 it could not be checked.")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own on the command line"
-)]
 pub(crate) struct Check {
     /// Rebuilds what is derived. Can be stopped and run again.
     #[arg(long)]

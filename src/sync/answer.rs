@@ -154,10 +154,13 @@ impl Answer {
         // Whose devices the client knows otherwise than the database that was brought back, nobody can tell: it asks about
         // all of them.
         let known = since.or(request.starts_over.then_some(Pos::ZERO));
-        let device_lists = match known {
+        let mut device_lists = match known {
             Some(since) => engine.device_lists_between(session, since, upto).await?,
             None => DeviceLists::default(),
         };
+        if request.starts_over && !device_lists.changed.contains(&request.user_id) {
+            device_lists.changed.push(request.user_id.clone());
+        }
         Ok(Self {
             context,
             inbox,
