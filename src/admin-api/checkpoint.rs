@@ -22,11 +22,11 @@ use crate::Owner;
 pub async fn make(
     State(config): State<Arc<Config>>,
     State(administration): State<Administration>,
-    owner: Owner,
+    Owner(owner): Owner,
 ) -> Result<Response, Error> {
-    let by = &owner.name;
-    let audit = administration.audit(by, "server.checkpoint", "database", Value::Null);
-    audit.await?;
+    owner
+        .audit("server.checkpoint", "database", Value::Null)
+        .await?;
     let checkpoint = administration.checkpoint(&config.data_dir).await?;
     let answer = json!({
         "name": checkpoint.name,

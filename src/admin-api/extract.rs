@@ -74,11 +74,8 @@ impl FromRequestParts<Services> for Administrator {
 ///
 /// # Errors
 /// As [`Administrator`], and `M_FORBIDDEN` for one with an access token.
-#[derive(Clone, Debug)]
-pub struct Owner {
-    /// `uid 1000`, for the audit log.
-    pub name: String,
-}
+#[derive(Clone)]
+pub struct Owner(pub Administrator);
 
 impl FromRequestParts<Services> for Owner {
     type Rejection = Error;
@@ -86,7 +83,7 @@ impl FromRequestParts<Services> for Owner {
     async fn from_request_parts(parts: &mut Parts, state: &Services) -> Result<Self, Error> {
         let asks = Administrator::from_request_parts(parts, state).await?;
         if asks.user.is_none() {
-            return Ok(Self { name: asks.name });
+            return Ok(Self(asks));
         }
         let message = "Only on the server's own machine, through the socket in its data directory";
         Err(StandardError::forbidden(message).into())
