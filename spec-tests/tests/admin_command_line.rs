@@ -344,11 +344,11 @@ fn the_log_says_more_until_the_server_stops() {
     let mut server = Server::start();
     let before = admin(&server, &["log", "level"], "").ok();
     let whoami = "/_matrix/client/v3/account/whoami";
-    let set = admin(&server, &["log", "level", "trace"], "").ok();
-    assert!(set.starts_with("trace, until the server stops"), "{set}");
+    let set = admin(&server, &["log", "level", "debug"], "").ok();
+    assert!(set.starts_with("debug, until the server stops"), "{set}");
     let length = server.log().len();
     server.client().get(whoami).fails(401, "M_MISSING_TOKEN");
-    assert!(server.log()[length..].contains("TRACE"), "{}", server.log());
+    assert!(server.log()[length..].contains("DEBUG"), "{}", server.log());
     let wrong = admin(&server, &["log", "level", "sync=loud"], "");
     assert_eq!(wrong.code, 1);
     assert!(wrong.error.contains("M_INVALID_PARAM"), "{}", wrong.error);

@@ -120,3 +120,15 @@ impl Admin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command};
+
+    use super::Admin;
+
+    #[test]
+    fn no_argument_is_in_anothers_way() {
+        Admin::augment_args(Command::new("admin")).debug_assert();
+    }
+}

@@ -115,7 +115,7 @@ pub(crate) enum User {
         device: String,
         /// What others see.
         #[arg(long, value_name = "TEXT")]
-        name: Option<String>,
+        display_name: Option<String>,
     },
     /// Lists the rooms somebody is in.
     Rooms {
@@ -243,8 +243,12 @@ impl User {
             Self::Demote(who) => set_admin(client, who, false).await,
             Self::Devices(who) => devices(client, who).await,
             Self::Logout { who, device } => log_out(client, who, device).await,
-            Self::AddDevice { who, device, name } => {
-                let body = json!({ "device_id": device, "display_name": name });
+            Self::AddDevice {
+                who,
+                device,
+                display_name,
+            } => {
+                let body = json!({ "device_id": device, "display_name": display_name });
                 let path = format!("{}/devices", v2(&who));
                 let answer = client.post(&path, &body).await?;
                 let text = format!("{} has the device {device}.", who.name);

@@ -231,7 +231,7 @@ impl Rooms {
             .ok_or(RoomError::NotFound("alias"))
     }
 
-    pub(crate) async fn aliases_of(
+    pub async fn aliases_of(
         &self,
         room: RoomNid,
     ) -> Result<Vec<OwnedRoomAliasId>, RoomError> {

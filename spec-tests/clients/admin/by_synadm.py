@@ -104,8 +104,8 @@ def users(synadm, url):
     check(len(whois["devices"]) == 1, whois)
     token = synadm.json("user", "login", "@paul:localhost", "--expire-days", 1)["access_token"]
     check(token, "no token")
-    # The newest device stays.
-    synadm.run("user", "prune-devices", "@paul:localhost", "--min-days", 0, "--min-surviving", 1)
+    # The device that the token is in was never seen; the other one is used today.
+    synadm.run("user", "prune-devices", "@paul:localhost", "--min-days", 1, "--min-surviving", 1)
     whois = synadm.json("user", "whois", "@paul:localhost")
     check(len(whois["devices"]) == 1, whois)
     synadm.run("user", "password", "@paul:localhost", "-p", "another-of-paul")

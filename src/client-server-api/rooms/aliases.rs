@@ -9,7 +9,9 @@ use ruma::api::client::{
     room::aliases,
 };
 
-use crate::{Error, Sender};
+use users::Users;
+
+use crate::{Error, Sender, Session};
 
 /// `PUT /_matrix/client/v3/directory/room/{roomAlias}`
 ///
@@ -72,12 +74,20 @@ pub async fn delete_room_alias(
 /// [spec](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidaliases)
 ///
 /// # Errors
-/// `M_FORBIDDEN` for those who are not in the room, unless its history is world readable.
+/// `M_FORBIDDEN` for those who are not in the room, unless its history is world readable or they administer the server, as
+/// with Synapse: synadm asks so.
 pub async fn get_local_aliases(
     State(rooms): State<Rooms>,
-    Sender(sender): Sender,
+    State(users): State<Users>,
+    Session(session): Session,
     MatrixRequest(request): MatrixRequest<aliases::v3::Request>,
 ) -> Result<MatrixResponse<aliases::v3::Response>, Error> {
-    let aliases = rooms.local_aliases(&request.room_id, &sender).await?;
+    let room_id = &request.room_id;
+    let aliases = match rooms.local_aliases(room_id, &session.user_id).await {
+        Err(RoomError::NotJoined) if users.is_admin(session.user).await? => {
+            rooms.aliases_of(rooms.nid(room_id).await?).await?
+        }
+        aliases => aliases?,
+    };
     Ok(MatrixResponse(aliases::v3::Response::new(aliases)))
 }

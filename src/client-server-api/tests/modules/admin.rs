@@ -208,3 +208,24 @@ async fn administrators_are_told_what_they_can_do() {
     assert_eq!(of(&root).await, Some(capability));
     assert_eq!(of(&alice).await, None);
 }
+
+#[tokio::test]
+async fn an_administrator_sees_the_aliases_of_every_room() {
+    let (server, root) = server().await;
+    let alice = server.register("alice").await;
+    let room = alice
+        .post(
+            "/_matrix/client/v3/createRoom",
+            json!({ "room_alias_name": "harbour" }),
+        )
+        .await
+        .ok();
+    let aliases = path(room["room_id"].as_str().unwrap(), "aliases");
+    let seen = root.get(&aliases).await.ok();
+    assert_eq!(seen, json!({ "aliases": ["#harbour:localhost"] }));
+    let bob = server.register("bob").await;
+    bob.get(&aliases).await.is(403, "M_FORBIDDEN");
+    root.get(&path("!nothing:localhost", "aliases"))
+        .await
+        .is(404, "M_NOT_FOUND");
+}
