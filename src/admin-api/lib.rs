@@ -222,6 +222,7 @@ fn deletions_and_tasks(router: Router<Services>) -> Router<Services> {
             get(deletion::block).put(deletion::set_block),
         )
         .route(tasks, get(tasks::list))
+        .route("/_synapse/admin/v1/scheduled_tasks", get(tasks::scheduled))
         .route(&format!("{tasks}/{{task_id}}"), get(tasks::show))
         .route(&format!("{tasks}/{{task_id}}/cancel"), post(tasks::cancel))
 }

@@ -358,7 +358,12 @@ pub async fn purge_status(
         let message = format!("purge id '{purge_id}' not found");
         return Err(StandardError::not_found(message).into());
     };
-    let mut answer = json!({ "status": status_word(&task) });
+    // Synapse knows no purge that waits, and those who ask go on asking while it is active.
+    let status = match task.state {
+        TaskState::Queued => "active",
+        _ => status_word(&task),
+    };
+    let mut answer = json!({ "status": status });
     match task.state {
         TaskState::Failed => answer["error"] = json!(task.error),
         TaskState::Cancelled => answer["error"] = json!("somebody has cancelled it"),

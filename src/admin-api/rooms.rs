@@ -37,6 +37,8 @@ pub(crate) struct ListQuery {
     order_by: Option<String>,
     dir: Option<String>,
     search_term: Option<String>,
+    public_rooms: Option<bool>,
+    empty_rooms: Option<bool>,
 }
 
 /// `GET /_synapse/admin/v1/rooms`
@@ -61,8 +63,11 @@ pub async fn list(
     let mut found = Vec::new();
     for (room, head) in rooms.all_rooms().await? {
         let described = describe(&rooms, room, &head).await?;
+        let is = |wanted: Option<bool>, fact: bool| wanted.is_none_or(|wanted| wanted == fact);
+        let is_wanted = is(query.public_rooms, described["public"] == true)
+            && is(query.empty_rooms, head.joined == 0);
         let term = query.search_term.as_deref().map(str::to_lowercase);
-        if term.is_none_or(|term| is_about(&described, &term)) {
+        if is_wanted && term.is_none_or(|term| is_about(&described, &term)) {
             found.push(described);
         }
     }

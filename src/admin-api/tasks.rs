@@ -1,6 +1,6 @@
 //! Long jobs: listed, shown, cancelled.
 
-use administration::{Administration, Task};
+use administration::{Administration, Task, TaskState};
 use axum::{extract::State, response::Response};
 use client_server_api::Error;
 use http::StatusCode;
@@ -68,6 +68,65 @@ pub async fn list(
         StatusCode::OK,
         &json!({ "total": tasks.len(), "tasks": tasks }),
     ))
+}
+
+/// The query of [`scheduled`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Which {
+    action_name: Option<String>,
+    resource_id: Option<String>,
+    status: Option<String>,
+    max_timestamp: Option<u64>,
+}
+
+/// `GET /_synapse/admin/v1/scheduled_tasks`
+///
+/// The same, [as Synapse tells of its own](https://element-hq.github.io/synapse/latest/admin_api/scheduled_tasks.html).
+pub async fn scheduled(
+    State(administration): State<Administration>,
+    _: Administrator,
+    Params(which): Params<Which>,
+) -> Result<Response, Error> {
+    let is =
+        |wanted: &Option<String>, fact: &str| wanted.as_deref().is_none_or(|wanted| wanted == fact);
+    let tasks = administration.tasks().await?;
+    let tasks: Vec<Value> = tasks
+        .iter()
+        .filter(|task| {
+            is(&which.action_name, task.job.kind())
+                && is(&which.resource_id, task.job.target())
+                && is(&which.status, scheduled_status(task))
+                && which.max_timestamp.is_none_or(|max| changed_ms(task) < max)
+        })
+        .map(|task| {
+            json!({
+                "id": task.id.0.to_string(),
+                "action": task.job.kind(),
+                "status": scheduled_status(task),
+                "timestamp_ms": changed_ms(task),
+                "resource_id": task.job.target(),
+                "result": task.result,
+                "error": task.error,
+            })
+        })
+        .collect();
+    Ok(json(StatusCode::OK, &json!({ "scheduled_tasks": tasks })))
+}
+
+/// When it was started, or when it ended.
+fn changed_ms(task: &Task) -> u64 {
+    task.ended_ms.unwrap_or(task.created_ms)
+}
+
+fn scheduled_status(task: &Task) -> &'static str {
+    match task.state {
+        TaskState::Queued => "scheduled",
+        TaskState::Running => "active",
+        TaskState::Done => "complete",
+        TaskState::Cancelled => "cancelled",
+        TaskState::Failed => "failed",
+    }
 }
 
 /// `GET /_myelin/admin/v1/tasks/{taskId}`

@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn sizes_are_readable() {
         for (bytes, text) in [
-            (0, "0 B"),
+            (0_u64, "0 B"),
             (1_023, "1023 B"),
             (1_024, "1.0 KiB"),
             (1_536, "1.5 KiB"),

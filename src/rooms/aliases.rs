@@ -231,10 +231,7 @@ impl Rooms {
             .ok_or(RoomError::NotFound("alias"))
     }
 
-    pub async fn aliases_of(
-        &self,
-        room: RoomNid,
-    ) -> Result<Vec<OwnedRoomAliasId>, RoomError> {
+    pub async fn aliases_of(&self, room: RoomNid) -> Result<Vec<OwnedRoomAliasId>, RoomError> {
         let scan = Scan::prefix::<RoomAliases>(&(room,)).limit(MAX_ALIASES_PER_ROOM);
         let rows = self.store().scan::<RoomAliases>(scan).await?;
         Ok(rows

@@ -142,6 +142,39 @@ def rooms(synadm, url):
     check(room in resolved, resolved)
 
 
+def deletions(synadm, url):
+    """Rooms: blocked, relieved of their past, deleted."""
+    lucy = register(url, "lucy")
+    room = lucy.room(name="Market")
+    first = lucy.send(room, body="first")
+    lucy.send(room, body="second")
+    synadm.run("room", "block", "--block", room)
+    status = synadm.json("room", "block-status", room)
+    check(status["block"] is True and status["user_id"] == "@root:localhost", status)
+    synadm.run("room", "block", "--unblock", room)
+    check(synadm.json("room", "block-status", room)["block"] is False, "still blocked")
+    soon = int(time.time() * 1000) + 1_000
+    purge = synadm.json("history", "purge", "--delete-local", "--before-ts", soon, room)
+    until(lambda: synadm.json("history", "purge-status", purge["purge_id"])["status"], "complete")
+    gone = lucy.ask("GET", f"/_matrix/client/v3/rooms/{room}/event/{first}")
+    check(gone.status_code == 404, gone.text)
+    deletion = synadm.json("room", "delete", "--message", "It is closed.", room)
+    status = ["room", "delete-status", "--delete-id", deletion["delete_id"]]
+    until(lambda: synadm.json(*status)["status"], "complete")
+    listed = synadm.json("room", "search", "Market")
+    check(listed["total_rooms"] == 0, listed)
+    sent = lucy.ask("GET", f"/_matrix/client/v3/rooms/{room}/state")
+    check(sent.status_code in (403, 404), sent.text)
+
+
+def until(ask, wanted):
+    """Asks until it is as wanted; what takes a minute is wrong."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (said := ask()) != wanted:
+        check(time.monotonic() < deadline, said)
+        time.sleep(0.05)
+
+
 def files(synadm, url):
     """Files: listed, put into quarantine, protected, deleted."""
     john = register(url, "john")
@@ -198,6 +231,7 @@ def main():
     check(version["server_version"].startswith("Myelin "), version)
     users(synadm, url)
     rooms(synadm, url)
+    deletions(synadm, url)
     files(synadm, url)
     tokens(synadm)
     raw = synadm.run("raw", "v1/statistics/users/media?order_by=media_length")

@@ -166,6 +166,7 @@ const ENDPOINTS: &[(&str, &[Method])] = &[
         "/_synapse/admin/v1/purge_history_status/{purge_id}",
         &[Method::GET],
     ),
+    ("/_synapse/admin/v1/scheduled_tasks", &[Method::GET]),
     ("/_myelin/admin/v1/tasks", &[Method::GET]),
     ("/_myelin/admin/v1/tasks/{task_id}", &[Method::GET]),
     ("/_myelin/admin/v1/tasks/{task_id}/cancel", &[Method::POST]),

@@ -141,3 +141,34 @@ async fn it_is_explained_who_changed_what() {
     assert_eq!(never, json!({ "changes": [] }));
     admin.get(&explain).await.is(400, "M_INVALID_PARAM");
 }
+
+#[tokio::test]
+async fn rooms_are_told_apart_by_whether_they_are_published_and_empty() {
+    let server = TestServer::new().await;
+    let admin = administrator(&server).await;
+    let mut rooms = Vec::new();
+    for visibility in ["public", "private"] {
+        let body = json!({ "visibility": visibility });
+        let room = admin.post("/_matrix/client/v3/createRoom", body).await.ok();
+        rooms.push(room["room_id"].as_str().unwrap().to_owned());
+    }
+    let leave = format!("/_matrix/client/v3/rooms/{}/leave", rooms[1]);
+    admin.post(&leave, json!({})).await.ok();
+    for (query, found) in [
+        ("public_rooms=true", &rooms[..1]),
+        ("public_rooms=false", &rooms[1..]),
+        ("empty_rooms=true", &rooms[1..]),
+        ("empty_rooms=false", &rooms[..1]),
+        ("empty_rooms=true&public_rooms=true", &[]),
+    ] {
+        let path = format!("/_synapse/admin/v1/rooms?{query}");
+        let listed = admin.get(&path).await.ok();
+        assert_eq!(listed["total_rooms"], found.len(), "{query}");
+        let listed = listed["rooms"].as_array().unwrap();
+        let ids: Vec<_> = listed
+            .iter()
+            .map(|room| room["room_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, found, "{query}");
+    }
+}

@@ -160,3 +160,44 @@ async fn the_history_is_bounded() {
     }
     assert_eq!(administration.tasks().await.unwrap().len(), 200);
 }
+
+#[tokio::test]
+async fn tasks_are_told_as_synapse_tells_of_its_own() {
+    let server = TestServer::new().await;
+    let admin = administrator(&server).await;
+    let path = "/_synapse/admin/v1/scheduled_tasks";
+    let none = json!({ "scheduled_tasks": [] });
+    assert_eq!(admin.get(path).await.ok(), none);
+    let doomed = room(&admin, &[]).await;
+    let delete = format!("/_synapse/admin/v1/rooms/{doomed}");
+    admin.delete(&delete, json!({})).await.ok();
+    let all = admin.get(path).await.ok();
+    let task = &all["scheduled_tasks"][0];
+    for (key, value) in [
+        ("action", json!("delete_room")),
+        ("status", json!("complete")),
+        ("resource_id", json!(doomed)),
+        ("timestamp_ms", json!(test_support::START_MS)),
+        ("error", Value::Null),
+    ] {
+        assert_eq!(task[key], value, "{key}: {task}");
+    }
+    for query in [
+        "status=complete",
+        "action_name=delete_room",
+        &format!("resource_id={doomed}"),
+        "max_timestamp=2000000000000",
+    ] {
+        assert_eq!(admin.get(&format!("{path}?{query}")).await.ok(), all);
+    }
+    for query in [
+        "status=failed",
+        "action_name=x",
+        "resource_id=x",
+        "max_timestamp=1",
+    ] {
+        assert_eq!(admin.get(&format!("{path}?{query}")).await.ok(), none);
+    }
+    let wrong = format!("{path}?max_timestamp=soon");
+    admin.get(&wrong).await.is(400, "M_INVALID_PARAM");
+}
