@@ -11,11 +11,13 @@ mod feed;
 #[path = "../../src/test-support/open_metrics.rs"]
 pub mod open_metrics;
 mod openapi;
+mod proxy;
 mod server;
 mod values;
 
 pub use client::{Client, Response, User};
 pub use feed::Feed;
+pub use proxy::{Fault, proxy};
 pub use server::Server;
 pub use values::{encode, event_ids, find_event, find_state, fresh, room_path};
 

@@ -21,6 +21,7 @@ mod definitions;
 mod delayed_events;
 mod device_management;
 mod directory;
+mod doctor;
 mod durability;
 mod end_to_end_encryption;
 mod event_context;

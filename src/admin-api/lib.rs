@@ -15,6 +15,7 @@ mod audit;
 mod checkpoint;
 mod deletion;
 mod devices;
+mod doctor;
 mod extract;
 mod media;
 mod quarantine;
@@ -40,7 +41,7 @@ pub fn endpoints() -> Router<Services> {
     let router = rooms_and_reports(router);
     let router = deletions_and_tasks(router);
     let router = history(router);
-    about_the_server(router)
+    about_the_server(router).merge(doctor::endpoints())
 }
 
 fn accounts(router: Router<Services>) -> Router<Services> {

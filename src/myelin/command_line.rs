@@ -11,6 +11,7 @@ use crate::{
     admin,
     backup::{self, Backup},
     check::{self, Check},
+    doctor::{self, Doctor},
     serve,
 };
 
@@ -50,6 +51,12 @@ enum Command {
         options: Options,
         #[command(flatten)]
         backup: Backup,
+    },
+    Doctor {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        doctor: Doctor,
     },
     /// Prints a script that completes commands in a shell: source <(myelin completions bash)
     Completions {
@@ -133,6 +140,9 @@ pub fn run(line: CommandLine) -> Result<ExitCode, Box<dyn Error>> {
         Command::Admin { options, admin } => return admin::admin(admin, || options.load()),
         Command::Check { options, check } => return Ok(check::check(&check, || options.load())),
         Command::Backup { options, backup } => return Ok(backup::backup(&backup, &options)),
+        Command::Doctor { options, doctor } => {
+            return Ok(doctor::doctor(doctor, || options.load()));
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut CommandLine::command(), "myelin", &mut out);
         }

@@ -55,19 +55,15 @@ impl Inherited {
 
 fn take(sockets: &mut ListenFd, index: usize) -> io::Result<Socket> {
     let taken = || io::Error::other("there is none");
-    match sockets.take_tcp_listener(index) {
-        Ok(socket) => {
-            let socket = socket.ok_or_else(taken)?;
-            socket.set_nonblocking(true)?;
-            Ok(Socket::Tcp(socket))
-        }
-        // Not TCP: then it has to be a Unix socket.
-        Err(_) => {
-            let socket = sockets.take_unix_listener(index)?.ok_or_else(taken)?;
-            socket.set_nonblocking(true)?;
-            Ok(Socket::Unix(socket))
-        }
+    if let Ok(socket) = sockets.take_tcp_listener(index) {
+        let socket = socket.ok_or_else(taken)?;
+        socket.set_nonblocking(true)?;
+        return Ok(Socket::Tcp(socket));
     }
+    // Not TCP: then it has to be a Unix socket.
+    let socket = sockets.take_unix_listener(index)?.ok_or_else(taken)?;
+    socket.set_nonblocking(true)?;
+    Ok(Socket::Unix(socket))
 }
 
 /// Whether a socket of this name is for TLS. A name that was mistyped must not serve passwords in the clear.

@@ -7,6 +7,7 @@ mod check;
 mod checkpoint;
 mod command_line;
 mod data_dir;
+mod doctor;
 mod inherited;
 mod listening;
 mod log;

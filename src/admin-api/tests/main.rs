@@ -7,6 +7,7 @@
 
 mod account;
 mod deletion;
+mod doctor;
 mod media;
 mod outsiders;
 mod rate_limits;
