@@ -59,7 +59,7 @@ fn the_id_of_an_answer_finds_its_lines_in_the_log() {
 }
 
 #[test]
-fn what_follows_a_request_is_logged_as_its() {
+fn a_trusted_proxys_id_is_taken_over() {
     let server = logging("info,http_layer=debug");
     let alice = server.client().register("alice");
     // The tests' proxy is on 127.0.0.1, which is trusted by default.

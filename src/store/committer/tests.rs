@@ -635,3 +635,21 @@ async fn groups_are_counted_by_size_and_syncs_by_duration() {
     assert_eq!(read.sync_seconds.count, store.stats().syncs);
     assert!(store.stats().written_bytes > 0);
 }
+
+#[tokio::test]
+async fn what_follows_a_commit_is_logged_as_its_requests() {
+    // For the whole process, because the committer is another thread. No other test listens.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    let store = open_disk(&MemoryDisk::new());
+    let (sender, receiver) = mpsc::channel();
+    let mut batch = account(1, "a");
+    batch.after(move |_| {
+        let span = tracing::Span::current();
+        let name = span.metadata().map(tracing::Metadata::name);
+        sender.send(name).unwrap();
+    });
+    let span = tracing::error_span!("request");
+    let queued = span.in_scope(|| store.queue(batch)).unwrap();
+    queued.await.unwrap();
+    assert_eq!(receiver.recv().unwrap(), Some("request"));
+}
