@@ -26,6 +26,7 @@ mod durability;
 mod end_to_end_encryption;
 mod event_context;
 mod filtering;
+mod first_hour;
 mod getting_events;
 mod guest_access;
 mod history_visibility;
