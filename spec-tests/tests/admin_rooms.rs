@@ -78,7 +78,7 @@ fn a_deletion_goes_on_after_kill_9() {
     let mut server = Server::start();
     let alice = server.client().register("alice");
     let room = alice.public_room();
-    let mut members: Vec<User> = (0..40)
+    let mut members: Vec<User> = (0..12)
         .map(|_| server.client().register("member"))
         .collect();
     for member in &members {
@@ -113,4 +113,105 @@ fn a_deletion_goes_on_after_kill_9() {
     joining.fails_with_one_of(403, &["M_UNKNOWN"]);
     server.terminate();
     check(&server);
+}
+
+#[test]
+fn history_is_removed_over_kill_9() {
+    let mut server = Server::start();
+    let (alice, bob) = (
+        server.client().register("alice"),
+        server.client().register("bob"),
+    );
+    let room = alice.public_room();
+    bob.join(&room);
+    let first = alice.say(&room, "the first");
+    for number in 0..300 {
+        alice.say(&room, &format!("noise {number}"));
+    }
+    let point = alice.say(&room, "from here on");
+    let started = admin(
+        &server,
+        &[
+            "--json",
+            "room",
+            "purge-history",
+            &room,
+            "--before",
+            &point,
+            "--background",
+        ],
+        "",
+    );
+    let id = json_of(started)["id"].as_str().unwrap().to_owned();
+    server.kill();
+    check(&server);
+    server.start_again();
+    admin(&server, &["task", "wait", &id], "").ok();
+    let (alice, bob) = (alice.reconnected(), bob.reconnected());
+    alice
+        .get_event(&room, &first)
+        .fails_with_one_of(404, &["M_NOT_FOUND"]);
+    let page = bob.messages(&room, "dir=b&limit=100");
+    let said: Vec<_> = page["chunk"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|event| event["content"]["body"].as_str())
+        .collect();
+    assert_eq!(said, ["from here on"]);
+    let older = admin(
+        &server,
+        &["room", "purge-history", &room, "--older-than", "1000d"],
+        "",
+    );
+    older.refused("M_NOT_FOUND");
+    server.terminate();
+    check(&server);
+}
+
+#[test]
+fn power_and_ways_in_are_given_and_words_taken_back() {
+    let server = Server::start();
+    let (alice, mallory) = (
+        server.client().register("alice"),
+        server.client().register("mallory"),
+    );
+    let room = alice.create_room(json!({}));
+    admin(&server, &["room", "join", &room, &mallory.id], "").ok();
+    let spam = mallory.say(&room, "spam");
+    let redacted = admin(
+        &server,
+        &["user", "redact", &mallory.id, "--reason", "spam"],
+        "",
+    )
+    .ok();
+    assert!(redacted.contains("redacted, 0 not"), "{redacted}");
+    let event = alice.get_event(&room, &spam).ok();
+    assert_eq!(event["content"], json!({}));
+    admin(&server, &["room", "make-admin", &room, &mallory.id], "").ok();
+    mallory.set_state(&room, "m.room.name", "", json!({ "name": "Mine" }));
+    let told = admin(
+        &server,
+        &["notice", "send", &alice.id, "--text", "Good morning."],
+        "",
+    )
+    .ok();
+    assert_eq!(told, "1 were told.\n");
+    let told = admin(
+        &server,
+        &["room", "send-notice", &room, "--text", "Hello."],
+        "",
+    )
+    .ok();
+    assert_eq!(told, "2 were told.\n");
+    let invited = alice.sync(&[]);
+    let invited = invited["rooms"]["invite"].as_object().unwrap();
+    assert_eq!(invited.len(), 1, "{invited:?}");
+    let everybody = admin(
+        &server,
+        &["notice", "send", "--everybody", "--text", "Good night."],
+        "",
+    )
+    .ok();
+    assert_eq!(everybody, "2 were told.\n");
 }

@@ -18,6 +18,7 @@ mod devices;
 mod doctor;
 mod extract;
 mod media;
+mod moderation;
 mod quarantine;
 mod rate_limits;
 mod registration_tokens;
@@ -41,6 +42,7 @@ pub fn endpoints() -> Router<Services> {
     let router = rooms_and_reports(router);
     let router = deletions_and_tasks(router);
     let router = history(router);
+    let router = moderation_and_notices(router);
     about_the_server(router).merge(doctor::endpoints())
 }
 
@@ -254,6 +256,33 @@ fn history(router: Router<Services>) -> Router<Services> {
         .route(
             "/_synapse/admin/v1/purge_history_status/{purge_id}",
             get(room_history::purge_status),
+        )
+}
+
+fn moderation_and_notices(router: Router<Services>) -> Router<Services> {
+    let user = "/_synapse/admin/v1/user";
+    let notice = "/_synapse/admin/v1/send_server_notice";
+    router
+        .route(
+            "/_synapse/admin/v1/join/{room_id_or_alias}",
+            post(moderation::join),
+        )
+        .route(
+            "/_synapse/admin/v1/rooms/{room_id}/make_room_admin",
+            post(moderation::make_room_admin),
+        )
+        .route(
+            &format!("{user}/{{user_id}}/redact"),
+            post(moderation::redact),
+        )
+        .route(
+            &format!("{user}/redact_status/{{redact_id}}"),
+            get(moderation::redact_status),
+        )
+        .route(notice, post(moderation::send_notice))
+        .route(
+            &format!("{notice}/{{txn_id}}"),
+            axum::routing::put(moderation::send_notice_once),
         )
 }
 

@@ -24,7 +24,7 @@ impl Administration {
             }
             let room = self.0.rooms.room(nid).await?;
             // A room that does not let go must not keep the account open.
-            if let Err(error) = self.0.rooms.leave(&room.id, user_id, None).await {
+            if let Err(error) = self.0.rooms.leave_for_good(&room.id, user_id).await {
                 tracing::warn!(user.id = %user_id, room.id = %room.id, %error, "a closed account stays in a room");
             }
         }

@@ -19,6 +19,9 @@ pub enum AdministrationError {
     /// Too many tasks wait already.
     #[error("too many tasks wait already")]
     TooManyTasks,
+    /// The server sends no notices, and why.
+    #[error("{0}")]
+    NoNotices(&'static str),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

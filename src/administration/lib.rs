@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use config::ServerNotices;
 use host::Host;
 use media::Media;
 use rooms::Rooms;
@@ -17,6 +18,7 @@ mod checkpoint;
 mod error;
 mod files;
 mod log;
+mod notices;
 mod process;
 mod rate_limits;
 mod storage;
@@ -27,9 +29,10 @@ pub use checkpoint::{CHECKPOINTS, Checkpoint};
 pub use error::AdministrationError;
 pub use files::{OldFiles, RoomFiles};
 pub use log::LogFilter;
+pub use notices::Notice;
 pub use rate_limits::RateLimitOverride;
 pub use storage::{RoomSize, TableSize};
-pub use tasks::{DeleteRoom, Job, PurgeHistory, Task, TaskState};
+pub use tasks::{DeleteRoom, Job, PurgeHistory, RedactUser, Task, TaskState};
 
 /// Looks after the server. Cheap to clone.
 #[derive(Clone)]
@@ -45,12 +48,22 @@ struct Inner {
     log: OnceLock<Arc<dyn LogFilter>>,
     started_ms: u64,
     search: Search,
+    notices: ServerNotices,
+    /// Whoever sends a notice.
+    noticing: tokio::sync::Mutex<()>,
     tasks: tasks::Tasks,
 }
 
 impl Administration {
     /// Over the services of a server.
-    pub fn new(host: Host, users: Users, rooms: Rooms, media: Media, search: Search) -> Self {
+    pub fn new(
+        host: Host,
+        users: Users,
+        rooms: Rooms,
+        media: Media,
+        search: Search,
+        notices: ServerNotices,
+    ) -> Self {
         let started_ms = host.now_ms();
         Self(Arc::new(Inner {
             store: rooms.store().clone(),
@@ -61,6 +74,8 @@ impl Administration {
             log: OnceLock::new(),
             started_ms,
             search,
+            notices,
+            noticing: tokio::sync::Mutex::default(),
             tasks: tasks::Tasks::default(),
         }))
     }

@@ -16,10 +16,12 @@ use crate::{Administration, AdministrationError};
 
 mod delete_room;
 mod purge_history;
+mod redact_user;
 mod run;
 
 pub use delete_room::DeleteRoom;
 pub use purge_history::PurgeHistory;
+pub use redact_user::RedactUser;
 
 /// How many tasks that have ended are remembered.
 const REMEMBERED: usize = 200;
@@ -34,6 +36,8 @@ pub enum Job {
     DeleteRoom(DeleteRoom),
     /// What was said in a room before some event goes.
     PurgeHistory(PurgeHistory),
+    /// What a user has said is redacted.
+    RedactUser(RedactUser),
 }
 
 impl Job {
@@ -42,6 +46,7 @@ impl Job {
         match self {
             Self::DeleteRoom(_) => "delete_room",
             Self::PurgeHistory(_) => "purge_history",
+            Self::RedactUser(_) => "redact_user",
         }
     }
 
@@ -50,6 +55,7 @@ impl Job {
         match self {
             Self::DeleteRoom(job) => job.room_id.as_str(),
             Self::PurgeHistory(job) => job.room_id.as_str(),
+            Self::RedactUser(job) => job.user_id.as_str(),
         }
     }
 }
@@ -146,6 +152,7 @@ impl Task {
             && match &self.job {
                 Job::DeleteRoom(_) => delete_room::can_be_cancelled(&self.at),
                 Job::PurgeHistory(_) => purge_history::can_be_cancelled(&self.at),
+                Job::RedactUser(_) => true,
             }
     }
 }

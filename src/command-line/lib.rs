@@ -12,6 +12,7 @@ use host::Host;
 mod ask;
 mod log;
 mod media;
+mod notice;
 mod output;
 mod report;
 mod room;
@@ -69,6 +70,9 @@ enum What {
     /// What people reported.
     #[command(subcommand)]
     Report(report::Report),
+    /// What the server itself tells its users.
+    #[command(subcommand)]
+    Notice(notice::Notice),
     /// Long jobs that the server does in the background.
     #[command(subcommand)]
     Task(task::Task),
@@ -101,6 +105,7 @@ impl Admin {
             What::Room(command) => command.run(&client).await?,
             What::Media(command) => command.run(&client).await?,
             What::Report(command) => command.run(&client).await?,
+            What::Notice(command) => command.run(&client).await?,
             What::Task(command) => command.run(&client).await?,
             What::Server(command) => command.run(&client).await?,
             What::Storage(command) => command.run(&client).await?,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     AskError, Client, Output,
     ask::encoded,
+    notice,
     output::{cell, list, time_ms},
     task,
     token::duration_ms,
@@ -72,6 +73,28 @@ pub(crate) enum Room {
         after_help = "Examples:\n  myelin admin room purge-history '#cats:example.org' --older-than 90d\n  myelin admin room purge-history '#cats:example.org' --before '$event'"
     )]
     PurgeHistory(Purge),
+    /// Gives a user as much power in a room as anybody of this server has there, and invites them if they are not in it.
+    MakeAdmin {
+        /// The room's id or alias.
+        room: String,
+        /// The name before the colon, or the whole user id.
+        user: String,
+    },
+    /// Lets a user of this server into a room, by a member's invitation where it is not open.
+    Join {
+        /// The room's id or alias.
+        room: String,
+        /// The name before the colon, or the whole user id.
+        user: String,
+    },
+    /// Tells every member of a room something, each in their own room for notices.
+    SendNotice {
+        /// The room's id or alias.
+        room: String,
+        /// What to say.
+        #[arg(long, value_name = "TEXT")]
+        text: String,
+    },
     /// Keeps everybody from entering a room, known here or not. Who is in it stays.
     Block {
         /// The room's id or alias.
@@ -169,6 +192,23 @@ impl Room {
             } => explain(client, &room, &event_type, &state_key).await,
             Self::Delete(delete) => delete.run(client).await,
             Self::PurgeHistory(purge) => purge.run(client).await,
+            Self::MakeAdmin { room, user } => {
+                let path = format!("{PATH}/{}/make_room_admin", encoded(&room));
+                let answer = client.post(&path, &json!({ "user_id": user })).await?;
+                Ok(Output::done(format!("{user} has power in {room}."), answer))
+            }
+            Self::Join { room, user } => {
+                let path = format!("/_synapse/admin/v1/join/{}", encoded(&room));
+                let answer = client.post(&path, &json!({ "user_id": user })).await?;
+                Ok(Output::done(format!("{user} is in {room}."), answer))
+            }
+            Self::SendNotice { room, text } => {
+                let path = format!("{PATH}/{}/members", encoded(&room));
+                let answer = client.get(&path).await?;
+                let members = list(&answer, "members").iter();
+                let users = members.map(cell).collect();
+                notice::send(client, users, &text).await
+            }
             Self::Block { room } => set_block(client, &room, true).await,
             Self::Unblock { room } => set_block(client, &room, false).await,
         }

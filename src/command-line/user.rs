@@ -10,6 +10,7 @@ use crate::{
     ask::encoded,
     media::list_files,
     output::{cell, list, time_ms},
+    task,
     token::duration_ms,
 };
 
@@ -75,6 +76,26 @@ pub(crate) enum User {
         who: Who,
         #[command(flatten)]
         password: Password,
+    },
+    /// Redacts what somebody has said, in some rooms or in all that they are in.
+    #[command(
+        after_help = "Examples:\n  myelin admin user redact mallory --reason spam\n  myelin admin user redact mallory --room '!abc:example.org' --limit 20"
+    )]
+    Redact {
+        #[command(flatten)]
+        who: Who,
+        /// In this room alone; can be given several times.
+        #[arg(long, value_name = "ROOM")]
+        room: Vec<String>,
+        /// Why, for everybody to read.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// At most so many in each room, the latest.
+        #[arg(long, value_name = "COUNT")]
+        limit: Option<u64>,
+        /// Do not wait for it: `myelin admin task` tells how it goes on.
+        #[arg(long)]
+        background: bool,
     },
     /// Lets an account only read and leave.
     Suspend {
@@ -228,6 +249,27 @@ impl User {
                 let mut text = format!("{} is open again.", who.name);
                 show(&mut text, &mut answer, &password, shown);
                 Ok(Output::done(text, answer))
+            }
+            Self::Redact {
+                who,
+                room,
+                reason,
+                limit,
+                background,
+            } => {
+                let path = format!("/_synapse/admin/v1/user/{}/redact", encoded(&who.name));
+                let body = json!({ "rooms": room, "reason": reason, "limit": limit });
+                let started = client.post(&path, &body).await?;
+                let id = cell(&started["redact_id"]);
+                if background {
+                    return Ok(task::begun(&id));
+                }
+                let task = task::wait(client, &id).await?;
+                let result = &task["result"];
+                let failed = result["failed_redactions"].as_object();
+                let failed = failed.map_or(0, serde_json::Map::len);
+                let text = format!("{} redacted, {failed} not.", result["redacted"]);
+                Ok(Output::done(text, task.clone()))
             }
             Self::Suspend { who, undo } => {
                 let path = format!("/_synapse/admin/v1/suspend/{}", encoded(&who.name));

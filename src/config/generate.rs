@@ -6,12 +6,13 @@ use toml::{Table, Value};
 
 use crate::Config;
 
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     include_str!("options.rs"),
     include_str!("limits.rs"),
     include_str!("media.rs"),
     include_str!("calls.rs"),
     include_str!("push.rs"),
+    include_str!("server_notices.rs"),
     include_str!("tls.rs"),
 ];
 

@@ -10,6 +10,7 @@ mod media;
 mod options;
 mod push;
 mod secret;
+mod server_notices;
 mod tls;
 mod values;
 
@@ -28,6 +29,7 @@ pub use options::{
 };
 pub use push::Push;
 pub use secret::Secret;
+pub use server_notices::ServerNotices;
 pub use tls::Tls;
 pub use values::{Durability, JwtAlgorithm, Listen, Network};
 

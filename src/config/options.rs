@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Calls, Durability, JwtAlgorithm, Limits, Listen, Media, Network, Outbound, Previews, Push,
-    RateLimits, Secret, Thumbnails, Tls,
+    RateLimits, Secret, ServerNotices, Thumbnails, Tls,
 };
 
 /// Everything that can be set.
@@ -52,6 +52,8 @@ pub struct Config {
     pub calls: Calls,
     /// Push notifications.
     pub push: Push,
+    /// What the server itself tells its users.
+    pub server_notices: ServerNotices,
     /// Requests to URLs that clients name: pages to preview, push gateways.
     pub outbound: Outbound,
     /// What `/.well-known/matrix/…` says besides the base URL.
@@ -91,6 +93,7 @@ impl Default for Config {
             previews: Previews::default(),
             calls: Calls::default(),
             push: Push::default(),
+            server_notices: ServerNotices::default(),
             outbound: Outbound::default(),
             well_known: WellKnown::default(),
             rate_limits: RateLimits::default(),

@@ -119,6 +119,7 @@ pub fn assemble(
         rooms.clone(),
         media.clone(),
         search.clone(),
+        config.server_notices.clone(),
     );
     host.spawn("tasks", administration.clone().run(shutdown.clone()));
     Ok(Services {
@@ -319,8 +320,13 @@ fn delayed_options(config: &Config) -> DelayedOptions {
 }
 
 fn room_options(config: &Config) -> RoomOptions {
+    let notices = &config.server_notices.localpart;
+    let notices = UserId::parse(format!("@{notices}:{}", config.server_name));
     // Half of the memory for rooms themselves, half for their recent events.
     RoomOptions {
+        notices_user: notices
+            .ok()
+            .filter(|_| !config.server_notices.localpart.is_empty()),
         default_version: config.rooms.default_version.clone(),
         room_cache_bytes: config.rooms.cache_bytes / 2,
         event_cache_bytes: config.rooms.cache_bytes / 2,

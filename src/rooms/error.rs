@@ -20,6 +20,12 @@ pub enum RoomError {
     /// An administrator has blocked the room: nobody enters it.
     #[error("This room has been blocked on this server")]
     Blocked,
+    /// No user of this server may do it in the room.
+    #[error("No local admin user in room with power to update power levels.")]
+    Powerless,
+    /// Nobody rejects the server's own notices (`M_CANNOT_LEAVE_SERVER_NOTICE_ROOM`).
+    #[error("You cannot reject this invite")]
+    NoticeRoom,
     /// The user has chosen not to be invited (`M_INVITE_BLOCKED`).
     #[error("{0} does not want to be invited")]
     InviteBlocked(OwnedUserId),

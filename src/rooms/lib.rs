@@ -11,7 +11,7 @@ use std::{
 use host::Host;
 use parking_lot::Mutex;
 use room_versions::Signer;
-use ruma::{OwnedServerName, RoomId, RoomVersionId, ServerName, UserId};
+use ruma::{OwnedServerName, OwnedUserId, RoomId, RoomVersionId, ServerName, UserId};
 use store::{RoomNid, Store};
 
 mod administration;
@@ -35,6 +35,7 @@ mod joined_since;
 mod membership;
 mod news;
 mod notify;
+mod powers;
 mod profile;
 mod publish;
 mod read;
@@ -109,6 +110,8 @@ pub struct Identity {
 pub struct RoomOptions {
     /// Version of rooms whose creator asks for none.
     pub default_version: RoomVersionId,
+    /// Who sends the server's own notices: invitations of theirs cannot be rejected.
+    pub notices_user: Option<OwnedUserId>,
     /// Bytes of rooms kept in memory.
     pub room_cache_bytes: usize,
     /// Bytes of events kept in memory.

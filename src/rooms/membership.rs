@@ -137,7 +137,7 @@ impl Rooms {
     /// Leaves a room, rejects an invitation or takes back a knock. Leaving twice is no change.
     ///
     /// # Errors
-    /// [`RoomError::NotJoined`] if the user never was in the room or is banned.
+    /// [`RoomError::NotJoined`] if the user never was in the room or is banned; [`RoomError::NoticeRoom`]
     pub async fn leave(
         &self,
         room_id: &RoomId,
@@ -145,18 +145,39 @@ impl Rooms {
         reason: Option<&str>,
     ) -> Result<(), RoomError> {
         let room = self.room_to_send(room_id).await?;
-        self.change(&room, async |append| {
-            match append.membership(user).await? {
-                Some(Membership::Leave) => Ok(()),
-                None | Some(Membership::Ban) => Err(RoomError::NotJoined),
-                Some(_) => {
-                    append
-                        .member(user, user, "leave", with_reason(reason))
-                        .await
-                }
+        let may_reject = !self.is_for_notices(&room, user);
+        self.go(&room, user, (may_reject, reason)).await
+    }
+
+    /// As [`Rooms::leave`], for somebody whose account or room is no more.
+    pub async fn leave_for_good(&self, room_id: &RoomId, user: &UserId) -> Result<(), RoomError> {
+        let room = self.room_to_send(room_id).await?;
+        self.go(&room, user, (true, None)).await
+    }
+
+    async fn go(
+        &self,
+        room: &Arc<Room>,
+        user: &UserId,
+        (may_reject, reason): (bool, Option<&str>),
+    ) -> Result<(), RoomError> {
+        self.change(room, async |append| match append.membership(user).await? {
+            Some(Membership::Leave) => Ok(()),
+            None | Some(Membership::Ban) => Err(RoomError::NotJoined),
+            Some(Membership::Invite) if !may_reject => Err(RoomError::NoticeRoom),
+            Some(_) => {
+                append
+                    .member(user, user, "leave", with_reason(reason))
+                    .await
             }
         })
         .await
+    }
+
+    /// Whether a room is one in which the server tells a user something.
+    fn is_for_notices(&self, room: &Room, user: &UserId) -> bool {
+        let sender = self.options().notices_user.as_deref();
+        sender.is_some_and(|sender| room.create.sender == sender && user != sender)
     }
 
     /// Removes somebody who is in the room, is invited or knocks.
@@ -255,6 +276,8 @@ impl Rooms {
             }
             wanted = self.check_invite(sender, &target).await;
         }
+        let rejects =
+            membership == Some("leave") && target == sender && self.is_for_notices(room, sender);
         let enters = match membership {
             Some("join" | "invite" | "knock") => self.check_not_blocked(&room.id).await,
             _ => Ok(()),
@@ -264,6 +287,9 @@ impl Rooms {
             let before = append.membership(&target).await?;
             if before != Some(Membership::Join) {
                 enters?;
+            }
+            if rejects && before == Some(Membership::Invite) {
+                return Err(RoomError::NoticeRoom);
             }
             if joins && before != Some(Membership::Join) {
                 self.check_guest_joins(append, sender).await?;

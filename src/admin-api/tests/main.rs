@@ -9,6 +9,7 @@ mod account;
 mod deletion;
 mod doctor;
 mod media;
+mod moderation;
 mod outsiders;
 mod rate_limits;
 mod registration_tokens;

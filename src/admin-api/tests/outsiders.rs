@@ -167,6 +167,24 @@ const ENDPOINTS: &[(&str, &[Method])] = &[
         &[Method::GET],
     ),
     ("/_synapse/admin/v1/scheduled_tasks", &[Method::GET]),
+    (
+        "/_synapse/admin/v1/join/{room_id_or_alias}",
+        &[Method::POST],
+    ),
+    (
+        "/_synapse/admin/v1/rooms/{room_id}/make_room_admin",
+        &[Method::POST],
+    ),
+    ("/_synapse/admin/v1/user/{user_id}/redact", &[Method::POST]),
+    (
+        "/_synapse/admin/v1/user/redact_status/{redact_id}",
+        &[Method::GET],
+    ),
+    ("/_synapse/admin/v1/send_server_notice", &[Method::POST]),
+    (
+        "/_synapse/admin/v1/send_server_notice/{txn_id}",
+        &[Method::PUT],
+    ),
     ("/_myelin/admin/v1/tasks", &[Method::GET]),
     ("/_myelin/admin/v1/tasks/{task_id}", &[Method::GET]),
     ("/_myelin/admin/v1/tasks/{task_id}/cancel", &[Method::POST]),
@@ -234,6 +252,9 @@ async fn without_a_token_and_with_a_users_there_is_nothing() {
             .replace("{server_name}", "localhost")
             .replace("{media_id}", "x")
             .replace("{event_id}", "$event")
+            .replace("{room_id_or_alias}", "!room:localhost")
+            .replace("{redact_id}", "1")
+            .replace("{txn_id}", "1")
             .replace("{delete_id}", "1")
             .replace("{purge_id}", "1")
             .replace("{task_id}", "1");

@@ -253,7 +253,7 @@ impl Deletion<'_> {
         outcome: &mut Outcome,
     ) -> Result<(), AdministrationError> {
         let (rooms, room_id) = (&self.administration.0.rooms, &self.job.room_id);
-        match rooms.leave(room_id, user_id, None).await {
+        match rooms.leave_for_good(room_id, user_id).await {
             Ok(()) => {}
             Err(RoomError::Store(error)) => return Err(error.into()),
             Err(error) => {

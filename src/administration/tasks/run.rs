@@ -6,7 +6,7 @@ use host::Shutdown;
 use rooms::RoomError;
 use store::{Batch, StoreError};
 
-use super::{Job, Task, TaskState, delete_room, purge_history};
+use super::{Job, Task, TaskState, delete_room, purge_history, redact_user};
 use crate::{Administration, AdministrationError};
 
 /// How long to wait after the store was too busy, or has failed.
@@ -98,6 +98,7 @@ impl Administration {
         match task.job.clone() {
             Job::DeleteRoom(job) => delete_room::step(self, task, &job).await,
             Job::PurgeHistory(job) => purge_history::step(self, task, &job).await,
+            Job::RedactUser(job) => redact_user::step(self, task, &job).await,
         }
     }
 
@@ -105,7 +106,7 @@ impl Administration {
         if state != TaskState::Done {
             match &task.job {
                 Job::DeleteRoom(job) => delete_room::undo(self, &task, job).await?,
-                Job::PurgeHistory(_) => {}
+                Job::PurgeHistory(_) | Job::RedactUser(_) => {}
             }
         }
         task.state = state;

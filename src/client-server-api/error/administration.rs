@@ -11,6 +11,9 @@ impl From<AdministrationError> for Error {
         let message = error.to_string();
         match error {
             AdministrationError::Room(error) => error.into(),
+            AdministrationError::NoNotices(message) => StandardError::unknown(message)
+                .with_status(StatusCode::BAD_REQUEST)
+                .into(),
             AdministrationError::NoSuchTask => StandardError::not_found(message).into(),
             AdministrationError::NotCancelled => StandardError::unknown(message)
                 .with_status(StatusCode::CONFLICT)

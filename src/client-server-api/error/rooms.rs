@@ -17,6 +17,7 @@ impl From<RoomError> for Error {
             RoomError::Blocked => StandardError::unknown(message)
                 .with_status(StatusCode::FORBIDDEN)
                 .into(),
+            RoomError::NoticeRoom => StandardError::cannot_leave_server_notice_room().into(),
             RoomError::InviteBlocked(_) => {
                 StandardError::new(Errcode::InviteBlocked, message).into()
             }
@@ -40,7 +41,7 @@ impl From<RoomError> for Error {
                 StandardError::new(Errcode::DuplicateAnnotation, message).into()
             }
             // "A specific error code is not currently available for this case: servers should use `M_UNKNOWN`."
-            RoomError::BadRelation(_) => StandardError::unknown(message)
+            RoomError::Powerless | RoomError::BadRelation(_) => StandardError::unknown(message)
                 .with_status(StatusCode::BAD_REQUEST)
                 .into(),
             RoomError::Store(error) => error.into(),

@@ -120,6 +120,7 @@ impl Fixture {
         let server_name = config.server_name.clone();
         let signer = Signer::from_seed(server_name.clone(), &[7; 32], "a".to_owned()).unwrap();
         let options = RoomOptions {
+            notices_user: None,
             default_version: RoomVersionId::V12,
             room_cache_bytes: 1 << 20,
             event_cache_bytes: 1 << 20,
