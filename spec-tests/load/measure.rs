@@ -1,122 +1,264 @@
-//! One round of a scenario, with the server's process watched.
+//! The figures of a round, and the medians of several.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::Result;
-use crate::process;
-use crate::scenarios::{Prepared, Scenario};
+use crate::process::{self, Usage};
 use crate::target::Target;
+
+/// A figure that every scenario may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Operations of the part that was run as fast as it went.
+    Operations,
+    /// CPU of all the server's processes per operation, in µs.
+    Cpu,
+    /// Operations per second, as fast as it went.
+    PerSecond,
+    /// Operations per second at which the latencies were measured.
+    Schedule,
+    /// Latencies on schedule, in ms.
+    P50,
+    P95,
+    P99,
+    Slowest,
+    /// Peak resident memory of the server's first process, in MiB.
+    Peak,
+    /// Proportional memory of all its processes afterwards, in MiB.
+    Proportional,
+    /// Bytes written to the disk per operation, logs and compaction included.
+    Written,
+}
+
+/// In the order of the table, each with its heading and its decimals.
+pub const FIGURES: [(Figure, &str, usize); 11] = [
+    (Figure::Operations, "ops", 0),
+    (Figure::Cpu, "CPU µs/op", 0),
+    (Figure::PerSecond, "ops/s", 0),
+    (Figure::Schedule, "at ops/s", 0),
+    (Figure::P50, "p50 ms", 2),
+    (Figure::P95, "p95 ms", 2),
+    (Figure::P99, "p99 ms", 2),
+    (Figure::Slowest, "max ms", 1),
+    (Figure::Peak, "RSS MiB", 0),
+    (Figure::Proportional, "PSS MiB", 0),
+    (Figure::Written, "written B/op", 0),
+];
 
 /// The figures of a round, or the medians of several.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
-    pub operations: usize,
-    pub per_second: f64,
-    pub cpu_us: f64,
-    pub p50_ms: f64,
-    pub p95_ms: f64,
-    pub p99_ms: f64,
-    /// Peak resident memory of the server during the round, in MiB.
-    pub peak_mib: f64,
-    /// Proportional memory of the server after the round, in MiB.
-    pub pss_mib: f64,
-    /// Growth of the data directory per operation; None where it says nothing.
-    pub disk_bytes: Option<f64>,
-}
-
-/// Runs one round and watches the server.
-pub async fn measure(
-    target: &Target,
-    scenario: &Scenario,
-    prepared: &mut Prepared,
-) -> Result<Measured> {
-    scenario.before_round(target, prepared).await?;
-    process::forget_peak(target.pid);
-    let disk = target.data.as_deref().map(process::disk_bytes);
-    let cpu = process::cpu(target.pid)?;
-    let started = Instant::now();
-    let mut latencies = scenario.round(target, prepared).await?;
-    let took = started.elapsed();
-    let cpu = process::cpu(target.pid)?.saturating_sub(cpu);
-    let grown = disk
-        .zip(target.data.as_deref())
-        .map(|(before, dir)| process::disk_bytes(dir).saturating_sub(before));
-    latencies.sort_unstable();
-    let operations = latencies.len().max(1);
-    let count = number(operations);
-    Ok(Measured {
-        operations,
-        per_second: count / took.as_secs_f64(),
-        cpu_us: cpu.as_secs_f64() * 1e6 / count,
-        p50_ms: percentile(&latencies, 50),
-        p95_ms: percentile(&latencies, 95),
-        p99_ms: percentile(&latencies, 99),
-        peak_mib: mib(process::peak_kib(target.pid)),
-        pss_mib: mib(process::proportional_kib(target.pid)),
-        disk_bytes: grown.filter(|_| scenario.writes_events()).map(|bytes| {
-            // Sizes below 2^52 are exact.
-            u32::try_from(bytes).map_or(f64::INFINITY, f64::from) / count
-        }),
-    })
-}
-
-fn number(count: usize) -> f64 {
-    u32::try_from(count).map_or(f64::INFINITY, f64::from)
-}
-
-fn mib(kib: Result<u64>) -> f64 {
-    kib.ok()
-        .and_then(|kib| u32::try_from(kib).ok())
-        .map_or(f64::NAN, |kib| f64::from(kib) / 1024.0)
-}
-
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
-    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted
-        .get(index)
-        .map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
+    figures: [Option<f64>; FIGURES.len()],
+    /// What only this scenario has: what it is, with its unit, and how much.
+    pub notes: Vec<(String, f64)>,
 }
 
 impl Measured {
-    /// The median of each figure on its own.
-    pub fn median(rounds: &[Self]) -> Self {
-        let of = |figure: fn(&Self) -> f64| {
-            let mut figures: Vec<_> = rounds.iter().map(figure).collect();
-            figures.sort_unstable_by(f64::total_cmp);
-            figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-        };
-        Self {
-            operations: rounds.first().map_or(0, |round| round.operations),
-            per_second: of(|round| round.per_second),
-            cpu_us: of(|round| round.cpu_us),
-            p50_ms: of(|round| round.p50_ms),
-            p95_ms: of(|round| round.p95_ms),
-            p99_ms: of(|round| round.p99_ms),
-            peak_mib: of(|round| round.peak_mib),
-            pss_mib: of(|round| round.pss_mib),
-            disk_bytes: rounds
-                .iter()
-                .all(|round| round.disk_bytes.is_some())
-                .then(|| of(|round| round.disk_bytes.unwrap_or_default())),
+    pub fn get(&self, figure: Figure) -> Option<f64> {
+        self.figures[figure as usize]
+    }
+
+    pub fn set(&mut self, figure: Figure, value: f64) {
+        self.figures[figure as usize] = Some(value);
+    }
+
+    /// Takes a figure out that says nothing of this scenario.
+    pub fn unset(&mut self, figure: Figure) {
+        self.figures[figure as usize] = None;
+    }
+
+    /// From the times that operations took or were late.
+    pub fn set_latencies(&mut self, latencies: &mut [Duration]) {
+        latencies.sort_unstable();
+        for (figure, per_mille) in [
+            (Figure::P50, 500),
+            (Figure::P95, 950),
+            (Figure::P99, 990),
+            (Figure::Slowest, 1_000),
+        ] {
+            if let Some(latency) = percentile(latencies, per_mille) {
+                self.set(figure, latency);
+            }
         }
     }
 
-    /// The figures in a row, as in the table.
+    /// What so many operations have used of the server.
+    pub fn set_usage(&mut self, operations: usize, before: &Usage, after: &Usage) {
+        let count = number(operations.max(1));
+        self.set(Figure::Operations, number(operations));
+        let cpu = after.cpu.saturating_sub(before.cpu);
+        self.set(Figure::Cpu, cpu.as_secs_f64() * 1e6 / count);
+        let written = after.written.saturating_sub(before.written);
+        self.set(Figure::Written, number_u64(written) / count);
+        self.set(Figure::Peak, mib(after.peak_kib));
+        self.set(Figure::Proportional, mib(after.proportional_kib));
+    }
+
+    /// Divides what one operation used among so many.
+    pub fn share(&mut self, operations: usize) {
+        let count = number(operations.max(1));
+        self.set(Figure::Operations, count);
+        for figure in [Figure::Cpu, Figure::Written] {
+            if let Some(value) = self.get(figure) {
+                self.set(figure, value / count);
+            }
+        }
+    }
+
+    /// The figures of this round and of another part of it.
+    pub fn join(&mut self, other: Self) {
+        for (own, other) in self.figures.iter_mut().zip(other.figures) {
+            *own = own.or(other);
+        }
+        self.notes.extend(other.notes);
+    }
+
+    /// The median of each figure on its own.
+    pub fn median(rounds: &[Self]) -> Self {
+        let mut all = Self::default();
+        for (index, figure) in all.figures.iter_mut().enumerate() {
+            *figure = median(rounds.iter().filter_map(|round| round.figures[index]));
+        }
+        let Some(first) = rounds.first() else {
+            return all;
+        };
+        for (name, _) in &first.notes {
+            let same = |round: &Self| {
+                let note = round.notes.iter().find(|(other, _)| other == name);
+                note.map(|(_, value)| *value)
+            };
+            if let Some(value) = median(rounds.iter().filter_map(same)) {
+                all.notes.push((name.clone(), value));
+            }
+        }
+        all
+    }
+
+    /// Whether every figure is a number, and there is at least what the scenario is about.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn check(&self) -> Result<()> {
+        let values = self.figures.iter().flatten().copied();
+        let notes = self.notes.iter().map(|(_, value)| *value);
+        if let Some(wrong) = values
+            .chain(notes)
+            .find(|value| !value.is_finite() || *value < 0.0)
+        {
+            return Err(format!("a figure is {wrong}: {self:?}").into());
+        }
+        let has_cpu = self.get(Figure::Cpu).is_some_and(|cpu| cpu > 0.0);
+        let has_latency = self.get(Figure::P50).is_some_and(|p50| p50 > 0.0);
+        if (has_cpu && has_latency) || !self.notes.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("neither CPU and latency nor anything else: {self:?}").into())
+        }
+    }
+
+    /// The figures in a row, for those who watch.
     pub fn line(&self) -> String {
-        let disk = self
-            .disk_bytes
-            .map_or_else(|| "-".to_owned(), |bytes| format!("{bytes:.0}"));
-        format!(
-            "{:>6} {:>9.1} {:>9.1} {:>8.2} {:>8.2} {:>8.2} {:>8.1} {:>8.1} {:>8}",
-            self.operations,
-            self.per_second,
-            self.cpu_us,
-            self.p50_ms,
-            self.p95_ms,
-            self.p99_ms,
-            self.peak_mib,
-            self.pss_mib,
-            disk,
-        )
+        let mut words = Vec::new();
+        for (figure, heading, decimals) in FIGURES {
+            if let Some(value) = self.get(figure) {
+                words.push(format!("{heading} {value:.decimals$}"));
+            }
+        }
+        let notes = self.notes.iter();
+        words.extend(notes.map(|(name, value)| format!("{name} {value:.1}")));
+        words.join(" · ")
+    }
+}
+
+/// What the target's processes have used so far.
+pub fn usage(target: &Target) -> Result<Usage> {
+    process::usage(&target.pids())
+}
+
+/// Runs so many operations and watches what they use of the server.
+pub async fn watch<T>(
+    target: &Target,
+    operations: usize,
+    work: impl Future<Output = Result<T>>,
+) -> Result<(Measured, T)> {
+    process::forget_peak(&target.pids());
+    let before = usage(target)?;
+    let done = work.await?;
+    let after = usage(target)?;
+    let mut measured = Measured::default();
+    measured.set_usage(operations, &before, &after);
+    Ok((measured, done))
+}
+
+/// Counts below 2^52 are exact.
+pub fn number(count: usize) -> f64 {
+    number_u64(count.try_into().unwrap_or(u64::MAX))
+}
+
+pub fn number_u64(count: u64) -> f64 {
+    let high = u32::try_from(count >> 32).unwrap_or(u32::MAX);
+    let low = u32::try_from(count & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+    f64::from(high) * 4_294_967_296.0 + f64::from(low)
+}
+
+pub fn mib(kib: u64) -> f64 {
+    number_u64(kib) / 1024.0
+}
+
+pub fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// The latency, in ms, that so many of a thousand did not exceed.
+pub fn percentile(sorted: &[Duration], per_mille: usize) -> Option<f64> {
+    let rank = (sorted.len() * per_mille).div_ceil(1_000).max(1);
+    sorted.get(rank - 1).copied().map(millis)
+}
+
+/// The middle one; of an even number the upper of the two.
+pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let sorted: Vec<_> = (1..=100).map(Duration::from_millis).collect();
+        for (per_mille, expected) in [(500, 50.0), (950, 95.0), (990, 99.0), (1_000, 100.0)] {
+            assert_eq!(percentile(&sorted, per_mille), Some(expected));
+        }
+        assert_eq!(percentile(&sorted[..1], 990), Some(1.0));
+        assert_eq!(percentile(&[], 500), None);
+    }
+
+    #[test]
+    fn a_median_is_of_each_figure_on_its_own() {
+        let round = |cpu: f64, note: f64| {
+            let mut round = Measured::default();
+            round.set(Figure::Cpu, cpu);
+            round.notes.push(("a note".to_owned(), note));
+            round
+        };
+        let median = Measured::median(&[round(1.0, 30.0), round(3.0, 10.0), round(2.0, 20.0)]);
+        assert_eq!(median.get(Figure::Cpu), Some(2.0));
+        assert_eq!(median.notes, [("a note".to_owned(), 20.0)]);
+        assert_eq!(median.get(Figure::P50), None);
+    }
+
+    #[test]
+    fn a_round_without_figures_is_an_error() {
+        let mut round = Measured::default();
+        assert!(round.check().is_err());
+        round.set(Figure::Cpu, 3.0);
+        assert!(round.check().is_err());
+        round.set_latencies(&mut [Duration::from_millis(1)]);
+        round.check().unwrap();
+        round.set(Figure::Written, f64::NAN);
+        assert!(round.check().is_err());
     }
 }

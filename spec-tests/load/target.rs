@@ -1,20 +1,45 @@
 //! A server to measure: one that runs already, or one started here.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::Stdio;
+mod launched;
+mod myelin;
+mod postgres;
+mod python;
+mod synapse;
+
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::Method;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
 
 use crate::Result;
 use crate::client::{Api, User, text};
 use crate::process;
+use crate::scenarios::Library;
+use launched::{Launched, Server};
+
+/// A server may take this long until it answers.
+const START_SECONDS: u64 = 120;
+/// How often it is asked whether it answers.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+/// Accounts made at once: that is how many passwords a server hashes at a time on two cores.
+const REGISTERING: usize = 2;
+
+/// How to come by a server; may be done again, for a scenario that needs one to itself.
+#[derive(Clone, Debug)]
+pub enum Recipe {
+    /// One that runs already: `NAME=URL[,pid=PID][,data=DIR][,registration=open|shared-secret:SECRET]`
+    Running(String),
+    /// `NAME=/path/to/myelin[,key=value…]`: started in a temporary directory with these options.
+    Myelin(String),
+    /// Synapse from PyPI.
+    Synapse(synapse::Choice),
+}
+
+pub use synapse::Choice as SynapseChoice;
 
 /// How accounts are made.
 #[derive(Clone, Debug)]
@@ -23,25 +48,59 @@ enum Registration {
     SharedSecret(String),
 }
 
+/// How a server is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is asked to (`SIGTERM`).
+    Asked,
+    /// It is killed (`SIGKILL`).
+    Killed,
+}
+
 /// A server to measure.
 #[derive(Debug)]
 pub struct Target {
     pub name: String,
+    /// What it is and how it is set up, in a line.
+    pub about: String,
     pub api: Api,
-    pub pid: u32,
-    /// Where it keeps its data, if known.
-    pub data: Option<PathBuf>,
     registration: Registration,
-    started: Option<(Child, TempDir)>,
+    /// Of a server that runs already.
+    elsewhere: Option<(u32, Option<PathBuf>)>,
+    here: Mutex<Option<Launched>>,
+    pids: std::sync::Mutex<Vec<u32>>,
     names: AtomicU64,
+    /// What scenarios made here and others may use, too.
+    pub library: Library,
+}
+
+impl Recipe {
+    /// Whether a second one can be had beside it.
+    pub fn can_repeat(&self) -> bool {
+        !matches!(self, Self::Running(_))
+    }
+
+    /// Starts the server, if it does not run, and waits until it answers.
+    pub async fn make(&self) -> Result<Target> {
+        let target = match self {
+            Self::Running(description) => Target::running(description)?,
+            Self::Myelin(description) => Target::launched(myelin::launch(description)?),
+            Self::Synapse(choice) => Target::launched(synapse::launch(choice).await?),
+        };
+        match target.wait_until_ready().await {
+            Ok(_) => Ok(target),
+            Err(error) => {
+                target.stop().await;
+                Err(error)
+            }
+        }
+    }
 }
 
 impl Target {
-    /// `NAME=URL[,pid=PID][,data=DIR][,registration=open|shared-secret:SECRET]`
-    ///
     /// # Errors
     /// Any other host than 127.0.0.1: nobody else's server is to be loaded by mistake.
-    pub async fn running(description: &str) -> Result<Self> {
+    fn running(description: &str) -> Result<Self> {
         let mut parts = description.split(',');
         let first = parts.next().unwrap_or_default();
         let (name, url) = first.split_once('=').ok_or("a target is NAME=URL")?;
@@ -64,88 +123,116 @@ impl Target {
             }
         }
         let pid = pid.map_or_else(|| process::listening_on(port), Ok)?;
-        let target = Self {
+        Ok(Self {
             name: name.to_owned(),
+            about: format!("runs at {url}"),
             api: Api::new(url),
-            pid,
-            data,
             registration,
-            started: None,
+            elsewhere: Some((pid, data)),
+            here: Mutex::new(None),
+            pids: std::sync::Mutex::new(vec![pid]),
             names: AtomicU64::default(),
-        };
-        target.wait_until_ready().await?;
-        Ok(target)
+            library: Library::default(),
+        })
     }
 
-    /// `NAME=/path/to/myelin[,key=value…]`: started in a temporary directory with these options.
-    pub async fn spawn(description: &str) -> Result<Self> {
-        let mut parts = description.split(',');
-        let first = parts.next().unwrap_or_default();
-        let (name, path) = first
-            .split_once('=')
-            .ok_or("a server to start is NAME=/path/to/myelin")?;
-        let dir = tempfile::tempdir()?;
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let data = dir.path().join("data");
-        let log = std::fs::File::create(dir.path().join("log.txt"))?;
-        let mut command = Command::new(path);
-        command.arg("serve");
-        for option in [
-            format!("data_dir={}", data.display()),
-            format!("listen=[\"{address}\"]"),
-            "registration.mode=open".to_owned(),
-            "rate_limits.enabled=false".to_owned(),
-        ] {
-            command.args(["-O", &option]);
-        }
-        for part in parts {
-            command.args(["-O", part.trim_start_matches("-O").trim()]);
-        }
-        let child = command
-            .current_dir(dir.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| format!("{path}: {error}"))?;
-        let target = Self {
-            name: name.to_owned(),
-            api: Api::new(&format!("http://{address}")),
-            pid: child.id().ok_or("the server ended at once")?,
-            data: Some(data),
-            registration: Registration::Open,
-            started: Some((child, dir)),
+    fn launched(Server { launched, secret }: Server) -> Self {
+        Self {
+            name: launched.name.clone(),
+            about: launched.about.clone(),
+            api: Api::new(&format!("http://{}", launched.address)),
+            registration: Registration::SharedSecret(secret),
+            elsewhere: None,
+            pids: std::sync::Mutex::new(launched.pids()),
+            here: Mutex::new(Some(launched)),
             names: AtomicU64::default(),
-        };
-        target.wait_until_ready().await?;
-        Ok(target)
+            library: Library::default(),
+        }
     }
 
-    async fn wait_until_ready(&self) -> Result<()> {
-        for _ in 0..500 {
-            let answer = self
-                .api
-                .call(Method::GET, "/_matrix/client/versions", None, &Value::Null)
-                .await;
+    /// The server's own process, and what it needs beside it (a database).
+    pub fn pids(&self) -> Vec<u32> {
+        self.pids
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits until it answers; gives how long that took.
+    async fn wait_until_ready(&self) -> Result<Duration> {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(START_SECONDS) {
+            let path = "/_matrix/client/versions";
+            let answer = self.api.call(Method::GET, path, None, &Value::Null).await;
             if answer.is_ok() {
-                return Ok(());
+                return Ok(started.elapsed());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            if let Some(launched) = &mut *self.here.lock().await
+                && launched.has_ended()
+            {
+                break;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
         }
-        let log = self
-            .started
-            .as_ref()
-            .map(|(_, dir)| std::fs::read_to_string(dir.path().join("log.txt")));
-        let log = log.and_then(std::result::Result::ok).unwrap_or_default();
-        Err(format!("{} does not answer: {log}", self.name).into())
+        let log = self.here.lock().await.as_ref().map(Launched::log);
+        Err(format!("{} does not answer: {}", self.name, log.unwrap_or_default()).into())
     }
 
-    /// Ends a server that was started here.
-    pub async fn stop(&mut self) {
-        if let Some((mut child, _)) = self.started.take() {
-            // It may have ended by itself; then there is nothing to end.
-            let _ = child.kill().await;
+    /// Ends the server and starts it again on the same data; gives how long it took to end, and then until it answered.
+    ///
+    /// # Errors
+    /// A server that was not started here.
+    pub async fn restart(&self, end: End) -> Result<(Duration, Duration)> {
+        let ended = self.end(end).await?;
+        Ok((ended, self.start_again().await?))
+    }
+
+    /// Ends a server that was started here, for a while; gives how long it took.
+    pub async fn end(&self, end: End) -> Result<Duration> {
+        let mut here = self.here.lock().await;
+        let launched = here.as_mut().ok_or("only a server started here can end")?;
+        let started = Instant::now();
+        launched.end(end).await?;
+        Ok(started.elapsed())
+    }
+
+    /// After [`Target::end`]; gives how long it took until it answered.
+    pub async fn start_again(&self) -> Result<Duration> {
+        let started = Instant::now();
+        {
+            let mut here = self.here.lock().await;
+            let launched = here.as_mut().ok_or("only a server started here starts")?;
+            launched.start()?;
+            *self
+                .pids
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = launched.pids();
+        }
+        self.api.forget_connections();
+        self.wait_until_ready().await?;
+        Ok(started.elapsed())
+    }
+
+    /// Bytes that what was said to this server takes on the disk, if it is known where that is. A database's log of what it is
+    /// about to write anyway is not counted in.
+    pub async fn disk_bytes(&self) -> Option<u64> {
+        if let Some((_, data)) = &self.elsewhere {
+            return data.as_deref().map(process::disk_bytes);
+        }
+        let here = self.here.lock().await;
+        let data = here.as_ref()?.data.iter();
+        Some(
+            data.map(PathBuf::as_path)
+                .map(Path::new)
+                .map(process::disk_bytes)
+                .sum(),
+        )
+    }
+
+    /// Ends a server that was started here, for good, and removes its data.
+    pub async fn stop(&self) {
+        if let Some(launched) = self.here.lock().await.take() {
+            launched.stop().await;
         }
     }
 
@@ -159,13 +246,10 @@ impl Target {
     pub async fn users(&self, count: usize) -> Result<Vec<User>> {
         let mut users = Vec::with_capacity(count);
         while users.len() < count {
-            // Two at once: that is how many passwords the server hashes at a time on two cores.
-            if users.len() + 1 < count {
-                let (one, other) = tokio::try_join!(self.register(), self.register())?;
-                users.extend([one, other]);
-            } else {
-                users.push(self.register().await?);
-            }
+            let now = (count - users.len()).min(REGISTERING);
+            users.extend(
+                futures_util::future::try_join_all((0..now).map(|_| self.register())).await?,
+            );
         }
         Ok(users)
     }

@@ -5,6 +5,7 @@
 mod browser;
 mod cargo;
 mod libclang;
+mod load;
 mod rocksdb;
 mod rust_client;
 mod setup;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask run [ARGUMENTS]   builds the server and runs `myelin serve ARGUMENTS`
 cargo xtask test [ARGUMENTS]  runs every test; ARGUMENTS go to `cargo test --workspace`
+cargo xtask load [ARGUMENTS]  measures the server; --help shows how, --against synapse beside another
 cargo xtask env               prints the variables that make plain cargo work: eval \"$(cargo xtask env)\"
 ";
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let done = match command.as_str() {
         "run" => run(&rest),
         "test" => test::run(&rest),
+        "load" => load::run(&rest),
         "env" => environment(),
         _ => Err(USAGE.to_owned()),
     };

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::Prepared;
+use super::broadcast::lost_and_doubled;
+use super::{Made, Numbers, Stage, with_rooms};
 use crate::Result;
 use crate::client::{Answer, User, encode, room_path, text};
-use crate::process;
+use crate::measure::{Measured, mib, number, usage, watch};
 use crate::target::Target;
 
 /// A user does something this often; between them they act at different times.
@@ -48,14 +49,20 @@ struct Heard {
     gaps: usize,
 }
 
-/// Everybody acts for this many seconds; gives the latencies of what they did (not of the syncs, which wait).
-///
-/// # Errors
-/// A message that somebody heard twice or never.
-pub async fn pass(target: &Target, prepared: &Prepared, seconds: u64) -> Result<Vec<Duration>> {
+pub async fn prepare(target: Arc<Target>, numbers: Numbers) -> Result<Stage> {
+    let made = with_rooms(&target, numbers.some(0), numbers.some(1)).await?;
+    let length = Duration::from_secs(numbers.some(2) as u64);
+    Ok(Stage::whole(move || {
+        let (target, made) = (Arc::clone(&target), made.clone());
+        async move { pass(&target, made, length).await }
+    }))
+}
+
+/// Everybody acts for so long; the latencies are those of what they did, not of the syncs, which wait.
+async fn pass(target: &Arc<Target>, made: Made, length: Duration) -> Result<Measured> {
     let shared = Arc::new(Shared {
-        users: prepared.users.clone(),
-        rooms: prepared.rooms.clone(),
+        users: made.users,
+        rooms: made.rooms,
         run: target.fresh("day"),
         messages: AtomicUsize::new(0),
         to_devices: AtomicUsize::new(0),
@@ -66,16 +73,22 @@ pub async fn pass(target: &Target, prepared: &Prepared, seconds: u64) -> Result<
         let since = shared.users[number].now().await?;
         following.spawn(follow(Arc::clone(&shared), number, since));
     }
-    let end = Instant::now() + Duration::from_secs(seconds);
-    for number in 0..shared.users.len() {
-        acting.spawn(act(Arc::clone(&shared), number, end));
-    }
+    let end = Instant::now() + length;
     let mut memory = JoinSet::new();
-    memory.spawn(sample(target.pid, end));
-    let mut latencies = Vec::new();
-    while let Some(done) = acting.join_next().await {
-        latencies.extend(done??);
-    }
+    memory.spawn(sample(Arc::clone(target), end));
+    let (mut measured, mut latencies) = watch(target, 1, async {
+        for number in 0..shared.users.len() {
+            acting.spawn(act(Arc::clone(&shared), number, end));
+        }
+        let mut latencies = Vec::new();
+        while let Some(done) = acting.join_next().await {
+            latencies.extend(done??);
+        }
+        Ok(latencies)
+    })
+    .await?;
+    measured.share(latencies.len());
+    measured.set_latencies(&mut latencies);
     shared.quiet.store(true, Ordering::SeqCst);
     let mut all = Vec::new();
     while let Some(heard) = following.join_next().await {
@@ -83,16 +96,17 @@ pub async fn pass(target: &Target, prepared: &Prepared, seconds: u64) -> Result<
     }
     let memory = memory.join_all().await.concat();
     eprintln!("{}", summary(&shared, &all, &memory));
-    check(&shared, &all)?;
-    Ok(latencies)
+    measured.notes.extend(check(&shared, &all));
+    Ok(measured)
 }
 
 /// Resident memory now and then, in MiB.
-async fn sample(pid: u32, end: Instant) -> Vec<u64> {
+async fn sample(target: Arc<Target>, end: Instant) -> Vec<f64> {
     let mut samples = Vec::new();
     while Instant::now() < end {
-        tokio::time::sleep(SAMPLE_EVERY).await;
-        samples.push(process::resident_kib(pid).unwrap_or_default() / 1024);
+        tokio::time::sleep(SAMPLE_EVERY.min(end.saturating_duration_since(Instant::now()))).await;
+        let resident = usage(&target).map_or(0, |usage| usage.resident_kib);
+        samples.push(mib(resident).round());
     }
     samples
 }
@@ -216,7 +230,7 @@ const fn receiver(index: usize, users: usize) -> usize {
     index * 31 % users
 }
 
-fn summary(shared: &Shared, all: &[(usize, Heard)], memory: &[u64]) -> String {
+fn summary(shared: &Shared, all: &[(usize, Heard)], memory: &[f64]) -> String {
     let sent = shared.messages.load(Ordering::SeqCst);
     let heard: usize = all.iter().map(|(_, heard)| heard.messages.len()).sum();
     let to_device: usize = all.iter().map(|(_, heard)| heard.to_device.len()).sum();
@@ -230,24 +244,30 @@ fn summary(shared: &Shared, all: &[(usize, Heard)], memory: &[u64]) -> String {
     )
 }
 
-fn check(shared: &Shared, all: &[(usize, Heard)]) -> Result<()> {
+/// How many messages somebody did not hear, to a room or to a device, and how many somebody heard twice.
+fn check(shared: &Shared, all: &[(usize, Heard)]) -> Vec<(String, f64)> {
     let sent = shared.messages.load(Ordering::SeqCst);
     let to_devices = shared.to_devices.load(Ordering::SeqCst);
-    for (number, heard) in all {
-        let doubled = |counts: &HashMap<usize, u32>| counts.values().filter(|n| **n != 1).count();
-        let lost = sent - heard.messages.len();
+    let mut notes: Vec<(String, f64)> = Vec::new();
+    for (user, heard) in all {
         let expected = (0..to_devices)
-            .filter(|index| receiver(*index, shared.users.len()) == *number)
+            .filter(|index| receiver(*index, shared.users.len()) == *user)
             .count();
-        let lost_to_device = expected.abs_diff(heard.to_device.len());
-        let (twice, twice_to_device) = (doubled(&heard.messages), doubled(&heard.to_device));
-        if lost + twice + lost_to_device + twice_to_device > 0 {
-            return Err(format!(
-                "user {number}: of {sent} messages {lost} lost, {twice} doubled; of {expected} to the device \
-                 {lost_to_device} lost, {twice_to_device} doubled"
-            )
-            .into());
+        let counts = [
+            (&heard.messages, sent, ""),
+            (&heard.to_device, expected, " to a device"),
+        ];
+        for (counts, expected, kind) in counts {
+            for (what, count) in lost_and_doubled(std::slice::from_ref(counts), expected) {
+                let what = what + kind;
+                match notes.iter_mut().find(|(known, _)| *known == what) {
+                    Some((_, sum)) => *sum += count,
+                    None => notes.push((what, count)),
+                }
+            }
         }
     }
-    Ok(())
+    let gaps = all.iter().map(|(_, heard)| heard.gaps).sum();
+    notes.push(("gaps".to_owned(), number(gaps)));
+    notes
 }
