@@ -86,19 +86,12 @@ impl Report {
         let right = std::iter::repeat_n("--:", headings.len() + notes.len());
         print_row(["---"].into_iter().chain(right));
         for (target, one) in &medians {
-            let cell = |value: Option<f64>, decimals: usize| {
-                value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"))
-            };
             let figures = headings
                 .iter()
                 .map(|(figure, _, decimals)| cell(one.get(*figure), *decimals));
             let noted = notes.iter().map(|name| {
                 let note = one.notes.iter().find(|(noted, _)| noted == name);
-                // Whole numbers are counts.
-                cell(
-                    note.map(|(_, value)| *value),
-                    usize::from(note.is_some_and(|(_, value)| value.fract() != 0.0)),
-                )
+                cell(note.map(|(_, value)| *value), 0)
             });
             print_row(
                 [(*target).to_owned()]
@@ -183,6 +176,15 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// One decimal at least where there would be fewer than three figures, unless it is a whole number.
+fn cell(value: Option<f64>, decimals: usize) -> String {
+    let decimals = match value {
+        Some(value) if value < 100.0 && value.fract() != 0.0 => decimals.max(1),
+        _ => decimals,
+    };
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"))
 }
 
 fn print_row(cells: impl Iterator<Item = impl AsRef<str>>) {

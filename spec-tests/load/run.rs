@@ -14,6 +14,8 @@ use crate::target::{Recipe, Target};
 
 /// Operations are put on a schedule at this part of what the slowest target could do: all have the same load, and none too much.
 const LOAD: f64 = 0.5;
+/// One of so many operations goes before the first round, unmeasured.
+const WARM_UP_OF: usize = 10;
 /// The fewest operations on schedule, and the most.
 const ON_SCHEDULE: (usize, usize) = (5, 20_000);
 
@@ -105,6 +107,9 @@ async fn measure(
         stages.push(scenario.prepare(target).await?);
     }
     let pairs: Vec<_> = targets.iter().zip(&stages).collect();
+    for (_, stage) in &pairs {
+        warm_up(stage).await?;
+    }
     let mut rounds = Vec::new();
     for round in 0..options.rounds() {
         // Whoever was first is last in the next round.
@@ -134,6 +139,25 @@ async fn measure(
     let names = targets.iter().map(|target| target.name.clone()).collect();
     report.add(scenario, names, rounds);
     report.print_last();
+    Ok(())
+}
+
+/// A part of the operations unmeasured: what a server does once is not what an operation costs.
+async fn warm_up(stage: &Stage) -> Result<()> {
+    if let Some(before) = &stage.before {
+        before().await?;
+    }
+    if let Work::Each {
+        workers,
+        count,
+        operation,
+        done,
+    } = &stage.work
+    {
+        let count = count.div_ceil(WARM_UP_OF);
+        let first = done.fetch_add(count, Ordering::Relaxed);
+        pace::closed(operation, *workers, first, count).await?;
+    }
     Ok(())
 }
 

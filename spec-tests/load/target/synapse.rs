@@ -78,8 +78,9 @@ handlers: {console: {class: logging.StreamHandler, stream: ext://sys.stderr}}
 root: {level: WARNING, handlers: [console]}
 ";
 
-/// Rate limits off, nothing said to the outside; sync answers are not kept for a second request with the same token, which
-/// clients do not make but the scenarios of incremental syncs do.
+/// Rate limits off, nothing said to the outside. What Synapse does to a new database in the background it does at once, so that it
+/// is over when something is measured. Answers to `/sync` are not kept for a second request with the same token, which clients do
+/// not make but the scenarios of incremental syncs do.
 fn configuration(dir: &TempDir, port: u16, database: Option<&Postgres>) -> String {
     let at = |name: &str| dir.path().join(name).display().to_string();
     let database = database.map_or_else(
@@ -105,6 +106,7 @@ report_stats: false
 trusted_key_servers: []
 suppress_key_server_warning: true
 caches: {{sync_response_cache_duration: 0s}}
+background_updates: {{sleep_enabled: false}}
 rc_login: {{address: {none}, account: {none}, failed_attempts: {none}}}
 rc_joins: {{local: {none}, remote: {none}}}
 rc_invites: {{per_room: {none}, per_user: {none}, per_issuer: {none}}}
