@@ -69,29 +69,46 @@ async fn measure_all(
     for target in targets {
         println!("{}: {}", target.name, target.about);
     }
+    let mut failed = Vec::new();
     for scenario in scenarios {
-        let patience = Duration::from_secs(options.scenario_seconds);
-        let own = if scenario.kind.alone {
-            let can: Vec<_> = recipes
-                .iter()
-                .filter(|recipe| recipe.can_repeat())
-                .collect();
-            if can.is_empty() {
-                eprintln!("{scenario}: left out, for it needs a server that it may end");
-                continue;
-            }
-            Some(make(&can.into_iter().cloned().collect::<Vec<_>>()).await?)
-        } else {
-            None
-        };
-        let on = own.as_deref().unwrap_or(targets);
-        let measured = tokio::time::timeout(patience, measure(scenario, on, options, report)).await;
-        if let Some(own) = &own {
-            stop(own).await;
+        if let Err(error) = measure_one(options, recipes, targets, scenario, report).await {
+            eprintln!("{scenario}: {error}");
+            failed.push(format!("{scenario}: {error}"));
         }
-        measured.map_err(|_| format!("{scenario} took more than {} s", patience.as_secs()))??;
     }
-    Ok(())
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed.join("\n").into())
+    }
+}
+
+/// A scenario on the targets, or on some of its own if it needs that.
+async fn measure_one(
+    options: &Options,
+    recipes: &[Recipe],
+    targets: &[Arc<Target>],
+    scenario: &Scenario,
+    report: &mut Report,
+) -> Result<()> {
+    let own = if scenario.kind.alone {
+        let can = recipes.iter().filter(|recipe| recipe.can_repeat());
+        let can: Vec<_> = can.cloned().collect();
+        if can.is_empty() {
+            eprintln!("{scenario}: left out, for it needs a server that it may end");
+            return Ok(());
+        }
+        Some(make(&can).await?)
+    } else {
+        None
+    };
+    let on = own.as_deref().unwrap_or(targets);
+    let patience = Duration::from_secs(options.scenario_seconds);
+    let measured = tokio::time::timeout(patience, measure(scenario, on, options, report)).await;
+    if let Some(own) = &own {
+        stop(own).await;
+    }
+    measured.map_err(|_| format!("more than {} s", patience.as_secs()))?
 }
 
 /// One scenario on all targets: prepared once on each, then measured in rounds that alternate between them.
