@@ -1,6 +1,6 @@
 //! Events: each is read, hashed and verified. What is not as it was is lost, and nothing is derived from it.
 
-use room_versions::{Rules, SignatureState};
+use room_versions::{Claim, Pdu, Rules, SignatureState};
 use ruma::EventId;
 use store::{
     RoomNid, Rsn,
@@ -28,6 +28,7 @@ pub(crate) fn check(
     );
     while let Some(page) = pages.next()? {
         let rows = page.len() as u64;
+        let mut signed = Vec::new();
         for (key, value) in page {
             let (room, rsn) = match sweep::key::<Events>(&key) {
                 Ok(place) => place,
@@ -47,14 +48,18 @@ pub(crate) fn check(
             work.position::<Events>(&(room, rsn), row.pos);
             // Where not even the version is known, the room says so once.
             let Some(rules) = &rules else { continue };
-            if let Some(wrong) = audit(work, rules, &row) {
-                let Wrong { reason, is_lost } = wrong;
-                work.finding::<Events>(&(room, rsn), Problem::Event { reason }, Remedy::Restore);
-                if is_lost {
-                    work.lose(room, rsn);
+            match audit(work, rules, &row) {
+                Ok(None) => {}
+                Ok(Some(claim)) => signed.push((rsn, claim)),
+                Err(Wrong { reason, is_lost }) => {
+                    wrong(work, (room, rsn), reason);
+                    if is_lost {
+                        work.lose(room, rsn);
+                    }
                 }
             }
         }
+        verify(work, room, &signed);
         work.count(|report| report.events += rows);
         work.advance(rows);
     }
@@ -78,34 +83,47 @@ struct Wrong {
     is_lost: bool,
 }
 
-fn audit(work: &Work<'_>, rules: &Rules, row: &EventRow) -> Option<Wrong> {
-    let lost = |reason: String| {
-        Some(Wrong {
-            reason,
-            is_lost: true,
-        })
+fn wrong(work: &Work<'_>, key: (RoomNid, Rsn), reason: String) {
+    work.finding::<Events>(&key, Problem::Event { reason }, Remedy::Restore);
+}
+
+/// The signatures of a page, all at once.
+fn verify(work: &Work<'_>, room: RoomNid, signed: &[(Rsn, Claim)]) {
+    let Some(key) = &work.options.key else { return };
+    let claims: Vec<_> = signed.iter().map(|(_, claim)| claim).collect();
+    for ((rsn, _), is_right) in signed.iter().zip(key.verify(&claims)) {
+        if !is_right {
+            wrong(work, (room, *rsn), "its signature is wrong".to_owned());
+        }
+    }
+}
+
+/// Looks at one event; gives the signature that is still to be verified.
+fn audit(work: &Work<'_>, rules: &Rules, row: &EventRow) -> Result<Option<Claim>, Wrong> {
+    let lost = |reason: String| Wrong {
+        reason,
+        is_lost: true,
     };
-    let Ok(event_id) = EventId::parse(&*row.event_id) else {
-        return lost(format!(
+    let event_id = EventId::parse(&*row.event_id).map_err(|_| {
+        lost(format!(
             "{} is not an event id",
             row.event_id.escape_debug()
-        ));
-    };
+        ))
+    })?;
     let key = work.options.key.as_ref();
     let key = key.filter(|_| !work.options.quick);
-    let audit = match rules.audit(&row.client, &row.federation, key) {
-        Ok(audit) => audit,
-        Err(reason) => return lost(reason),
-    };
+    let audit = rules
+        .audit(&row.client, &row.federation, key)
+        .map_err(lost)?;
     if audit.event_id != row.event_id {
-        return lost(format!(
-            "it is kept as {}, but its hash is {}",
-            row.event_id, audit.event_id
-        ));
+        let (kept, hash) = (&row.event_id, audit.event_id);
+        return Err(lost(format!(
+            "it is kept as {kept}, but its hash is {hash}"
+        )));
     }
     if !audit.content_hash_matches {
         if row.redacted_by.some().is_none() {
-            return lost("its content has another hash".to_owned());
+            return Err(lost("its content has another hash".to_owned()));
         }
         // Of a redacted event only what the redaction left is known, and that is in its id.
         let redacted = rules.redact(&event_id, &row.client, &row.federation);
@@ -113,22 +131,23 @@ fn audit(work: &Work<'_>, rules: &Rules, row: &EventRow) -> Option<Wrong> {
             redacted.client == row.client && redacted.federation == row.federation
         });
         if !is_redacted {
-            return lost("it is redacted, and has more than a redaction leaves".to_owned());
+            let reason = "it is redacted, and has more than a redaction leaves";
+            return Err(lost(reason.to_owned()));
         }
     }
-    let wrong = |reason: &str| {
-        Some(Wrong {
-            reason: reason.to_owned(),
-            is_lost: false,
-        })
-    };
     match audit.signature {
-        SignatureState::Right | SignatureState::Unknown => None,
-        SignatureState::Wrong => wrong("its signature is wrong"),
+        SignatureState::Claimed(claim) => Ok(Some(claim)),
+        SignatureState::Unknown => Ok(None),
         SignatureState::Missing => {
-            let pdu = rules.parse(&event_id, &row.client, &row.federation).ok()?;
-            let is_local = pdu.sender.server_name() == work.options.server_name;
-            is_local.then(|| wrong("it has no signature of this server"))?
+            let pdu = rules.parse(&event_id, &row.client, &row.federation);
+            let is_local = |pdu: &Pdu| pdu.sender.server_name() == work.options.server_name;
+            if pdu.is_ok_and(|pdu| is_local(&pdu)) {
+                return Err(Wrong {
+                    reason: "it has no signature of this server".to_owned(),
+                    is_lost: false,
+                });
+            }
+            Ok(None)
         }
     }
 }

@@ -26,7 +26,7 @@ mod pdu;
 mod redact;
 mod rules;
 
-pub use audit::{Audit, PublicKey, SignatureState};
+pub use audit::{Audit, Claim, PublicKey, SignatureState};
 pub use auth::AuthError;
 pub use compose::{
     BuildError, Composed, Draft, MAX_AUTH_EVENTS, MAX_ID_BYTES, MAX_PDU_BYTES, MAX_PREV_EVENTS,
