@@ -52,6 +52,7 @@ impl From<StoreError> for Error {
             StoreError::Guard
             | StoreError::Closed
             | StoreError::Corrupt { .. }
+            | StoreError::Damaged(_)
             | StoreError::Engine(_) => Self::internal(error),
         }
     }

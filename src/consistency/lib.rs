@@ -113,23 +113,33 @@ enum Piece {
 /// Checks a store; blocks until it is done.
 ///
 /// # Errors
-/// Only what keeps it from looking; what is wrong with the rows is in the report.
+/// Only what keeps it from looking; what is wrong with the rows is in the report. So is a file of the database whose bytes
+/// have changed: nothing is looked at, or repaired, after that.
 pub fn check(
     store: &Store,
     options: &CheckOptions,
     progress: &dyn Progress,
 ) -> Result<Report, CheckError> {
     let work = Work::new(store, options, progress);
-    let threads = options.threads;
+    match look(&work) {
+        Ok(()) => {}
+        Err(CheckError::Store(StoreError::Damaged(reason))) => work.damaged_file(reason),
+        Err(error) => return Err(error),
+    }
+    Ok(work.finish())
+}
+
+fn look(work: &Work<'_>) -> Result<(), CheckError> {
+    let (progress, threads) = (work.progress, work.options.threads);
 
     // Names first: everything else is keyed by their numbers.
     progress.stage("names");
-    names::check(&work)?;
+    names::check(work)?;
     work.flush()?;
-    feeds::note_unfinished(&work)?;
+    feeds::note_unfinished(work)?;
 
     progress.stage("events");
-    let rooms = rooms(&work)?;
+    let rooms = rooms(work)?;
     let mut pieces = Vec::new();
     for (room, last) in &rooms {
         let mut from = 0;
@@ -145,12 +155,12 @@ pub fn check(
     let (right, there) = (Totals::default(), Totals::default());
     let files = Mutex::new(Vec::new());
     let run = |piece: &Piece| match piece {
-        Piece::Events(room, from, to) => events::check(&work, *room, (*from, *to)),
-        Piece::Room(room) => room::check(&work, *room, &right),
-        Piece::Whole(at) => whole::add_up(&work, *at, &there),
-        Piece::Table(check) => check(&work),
+        Piece::Events(room, from, to) => events::check(work, *room, (*from, *to)),
+        Piece::Room(room) => room::check(work, *room, &right),
+        Piece::Whole(at) => whole::add_up(work, *at, &there),
+        Piece::Table(check) => check(work),
         Piece::MediaRows => {
-            *files.lock() = files::check_rows(&work)?;
+            *files.lock() = files::check_rows(work)?;
             Ok(())
         }
     };
@@ -170,21 +180,20 @@ pub fn check(
     progress.stage("indexes");
     let rooms: Vec<_> = rooms.into_iter().map(|(room, _)| room).collect();
     for at in whole::tables() {
-        whole::compare(&work, at, &rooms, (&right, &there))?;
+        whole::compare(work, at, &rooms, (&right, &there))?;
     }
     work.flush()?;
     // These look events up in the index, which is whole by now if it can be.
-    feeds::check_transactions(&work)?;
+    feeds::check_transactions(work)?;
 
     progress.stage("files");
     let files = files.into_inner();
     work.total.fetch_add(files.len() as u64, Ordering::Relaxed);
-    parallel::each(threads, &files, |file| files::check_file(&work, file))?;
+    parallel::each(threads, &files, |file| files::check_file(work, file))?;
 
-    feeds::reindex(&work)?;
+    feeds::reindex(work)?;
     work.finish_positions()?;
-    work.flush()?;
-    Ok(work.finish())
+    work.flush()
 }
 
 /// Tables that are looked at as a whole.

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use serde::Serialize;
+use store::{Scan, Store, StoreError, tables::MediaUses};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The table, as `store::tables` names it, or `media` for a file.
+    /// The table, as `store::tables` names it; `media` for an upload, `database` for a file of the database.
     pub table: &'static str,
     /// The row, in words: names instead of numbers.
     pub key: String,
@@ -137,6 +138,34 @@ pub struct Report {
 }
 
 impl Report {
+    /// Takes back what was said about uploads that nobody has any more: of a server that runs, one may have been deleted
+    /// while the check went on. `later` is a copy of its database that was made after the check.
+    pub fn forget_deleted(&mut self, later: &Store) -> Result<(), StoreError> {
+        let sweep = later.sweep();
+        let mut kept = Vec::with_capacity(self.findings.len());
+        for finding in std::mem::take(&mut self.findings) {
+            let is_file = matches!(finding.problem, Problem::File { .. });
+            // Of a thumbnail, the file that it is of.
+            let sha256 = finding.key.split('/').next().unwrap_or_default().to_owned();
+            let mut is_used = !is_file;
+            if is_file {
+                let uses = Scan::prefix::<MediaUses>(&(sha256,)).limit(1);
+                sweep.rows::<MediaUses>(&uses, &mut |_| {
+                    is_used = true;
+                    false
+                })?;
+            }
+            if is_used {
+                kept.push(finding);
+            } else {
+                self.found -= 1;
+                self.healable -= u64::from(finding.remedy.heals());
+            }
+        }
+        self.findings = kept;
+        Ok(())
+    }
+
     /// Whether nothing is wrong.
     pub fn is_healthy(&self) -> bool {
         self.found == 0

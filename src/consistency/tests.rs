@@ -265,3 +265,73 @@ async fn findings_are_bounded_and_progress_is_told() {
     })
     .await;
 }
+
+/// Bytes that change on the disk, below everything that knows rows.
+#[tokio::test]
+async fn a_flipped_byte_in_a_file_of_the_database_is_found_and_nothing_is_guessed() {
+    with_original(|original, folder| {
+        let tables = |folder: &Path| {
+            let mut tables: Vec<_> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|kind| kind == "sst"))
+                .collect();
+            tables.sort();
+            tables
+        };
+        let source = folder.join("flushed");
+        let whole = Copy::of(original, &source);
+        drop(whole.store);
+        let count = tables(&source.join("db")).len();
+        assert!(count >= 6, "{count}");
+        for at in 0..count {
+            let folder = folder.join(format!("flipped{at}"));
+            copy_folder(&source, &folder);
+            let path = tables(&folder.join("db")).swap_remove(at);
+            let mut bytes = std::fs::read(&path).unwrap();
+            // In the first block of rows.
+            bytes[9] ^= 0x10;
+            std::fs::write(&path, bytes).unwrap();
+            let store = open(&folder.join("db"));
+            let report = run(&store, &original.options, Mode::Repair);
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let named = |finding: &Finding| finding.table == "database" && finding.key == name;
+            assert!(report.findings.iter().any(named), "{name}: {report:#?}");
+            assert_eq!(report.repaired, 0, "{name}");
+        }
+        for at in 0..count {
+            let folder = folder.join(format!("missing{at}"));
+            copy_folder(&source, &folder);
+            let path = tables(&folder.join("db")).swap_remove(at);
+            std::fs::remove_file(&path).unwrap();
+            let host = Host::manual(&ManualClock::new(0), 9);
+            let refused = Store::open(&StoreOptions::new(folder.join("db")), host);
+            let reason = refused.map(drop).unwrap_err().to_string();
+            assert!(
+                reason.contains(path.file_name().unwrap().to_str().unwrap()),
+                "{reason}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_deleted_during_a_check_is_not_held_against_it() {
+    with_original(|original, folder| {
+        let copy = Copy::of(original, &folder.join("copy"));
+        std::fs::remove_dir_all(copy.options.media.as_ref().unwrap()).unwrap();
+        let mut report = run(&copy.store, &copy.options, Mode::Look);
+        let found = report.found;
+        assert!(found >= 2, "{report:#?}");
+        report.forget_deleted(&original.store).unwrap();
+        assert_eq!(report.found, found, "they are still wanted");
+        let mut batch = store::Batch::new();
+        batch.delete_prefix::<store::tables::MediaUses>(&());
+        copy.store.queue(batch).unwrap().wait().unwrap();
+        report.forget_deleted(&copy.store).unwrap();
+        assert!(report.is_healthy(), "{report:#?}");
+        assert_eq!(report.healable, 0);
+    })
+    .await;
+}

@@ -286,6 +286,20 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// What the engine cannot read. It names the file, and where in it.
+    pub(crate) fn damaged_file(&self, reason: String) {
+        let name = reason.split(['/', ' ']).find(|word| {
+            let (stem, kind) = word.split_once('.').unwrap_or_default();
+            !stem.is_empty() && kind == "sst"
+        });
+        self.found(Finding {
+            table: "database",
+            key: name.unwrap_or("file").to_owned(),
+            problem: Problem::Unreadable { reason },
+            remedy: Remedy::Restore,
+        });
+    }
+
     pub(crate) fn finding<T: Table<Key: Readable>>(
         &self,
         key: &T::Key,

@@ -106,8 +106,19 @@ fn looked(
     let bar = Bar::new(Elsewhere::Nothing);
     let report = consistency::check(&store, &options, &bar);
     bar.clear();
+    let mut report = report?;
+    if copied.is_some()
+        && report
+            .findings
+            .iter()
+            .any(|finding| finding.table == "media")
+    {
+        let later = checkpoint::copy(&config, &host)?;
+        let store = Store::open_read_only(&StoreOptions::new(later.path.clone()))?;
+        report.forget_deleted(&store)?;
+    }
     drop((store, copied));
-    Ok(report?)
+    Ok(report)
 }
 
 fn tell(command: &Check, report: &Report) -> io::Result<()> {

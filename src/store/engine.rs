@@ -26,6 +26,9 @@ pub(crate) enum ReadError {
     /// It needs [`Tier::Disk`].
     #[error("not in memory")]
     NotInMemory,
+    /// What is on the disk is not what was written.
+    #[error("{0}")]
+    Damaged(String),
     /// The engine failed.
     #[error("{0}")]
     Failed(String),

@@ -403,7 +403,10 @@ impl Reader {
 
 impl From<ReadError> for StoreError {
     fn from(error: ReadError) -> Self {
-        Self::Engine(error.to_string())
+        match error {
+            ReadError::Damaged(reason) => Self::Damaged(reason),
+            ReadError::NotInMemory | ReadError::Failed(_) => Self::Engine(error.to_string()),
+        }
     }
 }
 

@@ -68,6 +68,9 @@ pub enum StoreError {
         /// What is wrong.
         source: CorruptRow,
     },
+    /// A file of the database is not what was written: bytes that changed on the disk, or are gone.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
     /// The engine failed to read.
     #[error("the storage engine failed: {0}")]
     Engine(String),

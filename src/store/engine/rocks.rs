@@ -245,6 +245,7 @@ impl From<rocksdb::Error> for ReadError {
     fn from(error: rocksdb::Error) -> Self {
         match error.kind() {
             ErrorKind::Incomplete => Self::NotInMemory,
+            ErrorKind::Corruption => Self::Damaged(error.into_string()),
             _ => Self::Failed(error.into_string()),
         }
     }
