@@ -227,6 +227,27 @@ def until_done(ketesa, template, is_done):
         time.sleep(0.05)
 
 
+def moderation(ketesa):
+    """A notice to a user, a way into a room and power in it, and a user's words taken back."""
+    notice = "/_synapse/admin/v1/send_server_notice"
+    content = {"msgtype": "m.text", "body": "The server sleeps tonight."}
+    body = {"user_id": ketesa.names["user_id"], "content": content}
+    ketesa.call("POST", notice, body, has=["event_id"])
+    once = ketesa.call("PUT", notice + "/{txn_id}", body, has=["event_id"])
+    if ketesa.call("PUT", notice + "/{txn_id}", body) != once:
+        raise AssertionError("the notice was sent twice")
+    me = {"user_id": ketesa.admin.user_id}
+    ketesa.call("POST", "/_synapse/admin/v1/join/{room_id}", me, has=["room_id"])
+    ketesa.call("POST", "/_synapse/admin/v1/rooms/{room_id}/make_room_admin", me)
+    redact = "/_synapse/admin/v1/user/{user_id}/redact"
+    started = ketesa.call("POST", redact, {"rooms": [], "reason": "spam"}, has=["redact_id"])
+    ketesa.names["redact_id"] = started["redact_id"]
+    status = "/_synapse/admin/v1/user/redact_status/{redact_id}"
+    said = until_done(ketesa, status, lambda said: said["status"] in ("complete", "failed"))
+    if said["status"] != "complete" or said["failed_redactions"]:
+        raise AssertionError(said)
+
+
 def the_end(ketesa):
     """What is done last: the room's history, the room, the account."""
     block = "/_synapse/admin/v1/rooms/{room_id}/block"
@@ -294,13 +315,14 @@ def main():
             "server": "localhost",
             "media_id": files_of_anna[0],
             "token": "from-ketesa",
+            "txn_id": "from-ketesa",
             "provider": "oidc",
             "external_id": "a/b",
             "medium": "email",
             "address": "anna@example.org",
         },
     )
-    for part in (about_the_server, users, devices, rooms, files, tokens, the_end):
+    for part in (about_the_server, users, devices, rooms, files, tokens, moderation, the_end):
         part(ketesa)
     compare(read_table(table), ketesa.results)
     print(f"Ketesa, {len(ketesa.results)} calls: all well")
