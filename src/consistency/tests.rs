@@ -9,7 +9,7 @@ use std::{
 };
 
 use host::{Host, ManualClock};
-use store::{Store, StoreOptions};
+use store::{OpenError, Store, StoreOptions};
 
 use crate::{CheckOptions, Finding, Progress, Remedy, Report, check, coverage::COVERED};
 use damages::{DAMAGES, Damage, Damaged};
@@ -23,11 +23,15 @@ enum Mode {
 }
 
 fn open(path: &Path) -> Store {
+    try_open(path).unwrap()
+}
+
+fn try_open(path: &Path) -> Result<Store, OpenError> {
     let options = StoreOptions {
         cache_bytes: 4 << 20,
         ..StoreOptions::new(path)
     };
-    Store::open(&options, Host::manual(&ManualClock::new(0), 9)).unwrap()
+    Store::open(&options, Host::manual(&ManualClock::new(0), 9))
 }
 
 fn run(store: &Store, options: &CheckOptions, mode: Mode) -> Report {
@@ -284,6 +288,7 @@ async fn a_flipped_byte_in_a_file_of_the_database_is_found_and_nothing_is_guesse
         drop(whole.store);
         let count = tables(&source.join("db")).len();
         assert!(count >= 6, "{count}");
+        let mut opened = 0;
         for at in 0..count {
             let folder = folder.join(format!("flipped{at}"));
             copy_folder(&source, &folder);
@@ -291,21 +296,34 @@ async fn a_flipped_byte_in_a_file_of_the_database_is_found_and_nothing_is_guesse
             let mut bytes = std::fs::read(&path).unwrap();
             // In the first block of rows.
             bytes[9] ^= 0x10;
-            std::fs::write(&path, bytes).unwrap();
-            let store = open(&folder.join("db"));
-            let report = run(&store, &original.options, Mode::Repair);
+            std::fs::write(&path, &bytes).unwrap();
             let name = path.file_name().unwrap().to_str().unwrap();
+            let store = match try_open(&folder.join("db")) {
+                Ok(store) => store,
+                // The rows that every start reads are in it.
+                Err(error) => {
+                    assert!(error.to_string().contains(name), "{name}: {error}");
+                    continue;
+                }
+            };
+            opened += 1;
+            let report = run(&store, &original.options, Mode::Repair);
             let named = |finding: &Finding| finding.table == "database" && finding.key == name;
-            assert!(report.findings.iter().any(named), "{name}: {report:#?}");
+            // What only a start reads is not a check's to find.
+            let of_a_start = bytes.windows(8).any(|window| window == b"namemeta");
+            assert!(
+                of_a_start || report.findings.iter().any(named),
+                "{name}: {report:#?}"
+            );
             assert_eq!(report.repaired, 0, "{name}");
         }
+        assert!(opened >= 5, "{opened} of {count}");
         for at in 0..count {
             let folder = folder.join(format!("missing{at}"));
             copy_folder(&source, &folder);
             let path = tables(&folder.join("db")).swap_remove(at);
             std::fs::remove_file(&path).unwrap();
-            let host = Host::manual(&ManualClock::new(0), 9);
-            let refused = Store::open(&StoreOptions::new(folder.join("db")), host);
+            let refused = try_open(&folder.join("db"));
             let reason = refused.map(drop).unwrap_err().to_string();
             assert!(
                 reason.contains(path.file_name().unwrap().to_str().unwrap()),
