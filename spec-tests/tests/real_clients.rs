@@ -17,7 +17,7 @@ mod browser;
 
 #[test]
 fn real_clients_matrix_js_sdk_talks_both_ways() {
-    let script = node_script("js", &["talk.mjs"]);
+    let script = node_script("js", &["talk.mjs", "device.mjs"]);
     let output = run(
         Command::new("node")
             .arg(&script)

@@ -1,13 +1,14 @@
-// What the scripts with encryption share: devices of users, and patience.
+// What the scripts share: patience, quiet, and devices of users with encryption.
 
 import { ClientEvent, createClient } from "matrix-js-sdk";
 
-/** Writes to the console, which the Rust crypto would fill with its own log. */
+/** Writes to the console, which the library would fill with its own log. */
 export const complain = console.error;
 for (const level of ["trace", "debug", "log", "info", "warn", "error"]) console[level] = () => {};
 
 const PATIENCE_MS = 60_000;
-const quiet = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, getChild: () => quiet };
+/** A logger that says nothing. */
+export const quiet = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, getChild: () => quiet };
 
 export function check(condition, message) {
     if (!condition) throw new Error(message);

@@ -14,34 +14,15 @@ import {
     RoomStateEvent,
     createClient,
 } from "matrix-js-sdk";
+import { check, complain, quiet, waitFor } from "./device.mjs";
 
-const PATIENCE_MS = 30_000;
 const [baseUrl] = process.argv.slice(2);
 if (!baseUrl) {
-    console.error("usage: node talk.mjs URL");
+    complain("usage: node talk.mjs URL");
     process.exit(2);
 }
 
-const quiet = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, getChild: () => quiet };
 const run = `${Date.now().toString(36)}-${process.pid}`;
-
-function check(condition, message) {
-    if (!condition) throw new Error(message);
-}
-
-/** Resolves when `listener` calls its first argument; fails after PATIENCE_MS. */
-function waitFor(what, emitter, event, matches) {
-    return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${what} did not come`)), PATIENCE_MS);
-        const listener = (...args) => {
-            if (!matches(...args)) return;
-            clearTimeout(timer);
-            emitter.off(event, listener);
-            resolve(args);
-        };
-        emitter.on(event, listener);
-    });
-}
 
 function waitForMessage(client, roomId, body) {
     const matches = (event, room) => room?.roomId === roomId && event.getContent().body === body;
@@ -186,6 +167,6 @@ try {
     await talk();
     process.stdout.write("matrix-js-sdk: all well\n", () => process.exit(0));
 } catch (error) {
-    console.error(error);
+    complain(error);
     process.exit(1);
 }
