@@ -1,7 +1,7 @@
 use std::{
     io::{self, Write},
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use axum::{
@@ -16,7 +16,10 @@ use http::{Request, StatusCode};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt;
-use tracing::subscriber::DefaultGuard;
+use tracing::{
+    Dispatch,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 
 use super::{Frame, frame, requester};
 use crate::{HttpFigures, Peer};
@@ -99,8 +102,16 @@ async fn a_panic_is_an_answer() {
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
+/// Holds nothing back and writes nothing. While a process has a single subscriber, `tracing` asks
+/// only the thread that first reaches a line whether anybody wants it, and remembers the answer for
+/// all: a test on a thread without a subscriber would silence the line for the tests that read it.
+/// With a second one alive it asks every subscriber there is.
+static ANOTHER: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
+
 impl Lines {
     fn capture(filter: &str) -> (Self, DefaultGuard) {
+        LazyLock::force(&ANOTHER);
         let lines = Self::default();
         let writer = lines.clone();
         let log = tracing_subscriber::fmt()
