@@ -6,12 +6,8 @@
 //!   and as the [`Parts`] that the store keeps.
 //! * [`Rules::auth_types`] and [`Rules::authorise`] decide whether the event may be; [`Rules::redact`] takes its content.
 //! * [`client_event`] writes a stored event as clients see it, by splicing bytes.
-//!
-//! # State resolution
-//!
-//! [State resolution](https://spec.matrix.org/v1.19/rooms/v12/#state-resolution) belongs into this crate and comes with
-//! federation: a server alone with its rooms has one writer per room, so that two states never meet. [`Pdu`] implements
-//! `ruma_state_res::Event` already, which is all that `ruma_state_res::resolve` asks of an event.
+//! * [`Rules::resolve`] says which state a room has where branches of its history meet. Nobody asks before there is
+//!   federation: a server alone with its rooms has one writer per room, so that two states never meet.
 
 mod audit;
 mod auth;
@@ -24,6 +20,7 @@ mod fixture;
 mod parts;
 mod pdu;
 mod redact;
+mod resolve;
 mod rules;
 
 pub use audit::{Audit, Claim, PublicKey, SignatureState};
@@ -35,4 +32,5 @@ pub use compose::{
 pub use content::{ContentError, Create, Member, history_visibility, join_rule};
 pub use parts::{Parts, pdu_json};
 pub use pdu::{ParseError, Pdu};
+pub use resolve::{Known, ResolveError, StateMap};
 pub use rules::Rules;
