@@ -4,14 +4,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rooms::{ClientView, Event, RoomError};
-use ruma::{
-    OwnedUserId, UInt, UserId,
-    push::{Action, FlattenedJson, PushConditionRoomCtx},
-    serde::Raw as RawJson,
-};
+use rooms::{Event, RoomError};
+use ruma::{OwnedUserId, UserId, push::Action};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use store::{
     Batch, Pos, Scan, UserNid,
     rows::Membership,
@@ -19,7 +14,9 @@ use store::{
 };
 use users::InvitePermission;
 
-use crate::{Inner, News, Push, PushError, lane::LaneKey, listeners::Listeners, queue::Waiting};
+use crate::{
+    Evaluation, Inner, News, Push, PushError, lane::LaneKey, listeners::Listeners, queue::Waiting,
+};
 
 /// The name of the mark.
 const CURSOR: &str = "push";
@@ -252,7 +249,7 @@ impl Reader {
         if listeners.is_empty() {
             return Ok(());
         }
-        let rules = Rules::new(&push, event).await?;
+        let mut rules = Rules::new(&push, event).await?;
         for user in listeners {
             let actions = rules.actions(user).await?;
             if !actions.is_empty() && push.is_wanted(event, user).await? {
@@ -295,12 +292,11 @@ impl Reader {
     }
 }
 
-/// An event flattened once, and what the rules of any user may ask of its room.
+/// An event, and what the rules of any user say of it.
 struct Rules<'a> {
     push: &'a Push,
     event: &'a Event,
-    flattened: FlattenedJson,
-    context: PushConditionRoomCtx,
+    evaluation: Evaluation,
 }
 
 impl<'a> Rules<'a> {
@@ -308,51 +304,27 @@ impl<'a> Rules<'a> {
         let rooms = &push.0.rooms;
         let room_id = push.room_id(event.room).await?;
         let joined = rooms.head(event.room).await?.joined;
-        let view = ClientView {
-            room_id: Some(room_id.as_str()),
-            ..ClientView::default()
-        };
-        let mut json = Vec::with_capacity(512);
-        event.write_client(&mut json, &view);
-        let json = serde_json::from_slice::<Box<RawValue>>(&json)
-            .map_err(|_| store::CorruptRow("an event does not parse"))
+        let power_levels = rooms.power_levels_of(event.room).await?.map(Into::into);
+        let evaluation = Evaluation::new(event, room_id, joined, power_levels)
             .map_err(rooms::RoomError::from)?;
-        let flattened = FlattenedJson::from_raw(&RawJson::<serde_json::Value>::from_json(json));
-        let nobody = event.sender.clone();
-        let mut context =
-            PushConditionRoomCtx::new(room_id, UInt::from(joined), nobody, String::new());
-        context.power_levels = rooms.power_levels_of(event.room).await?.map(Into::into);
         Ok(Self {
             push,
             event,
-            flattened,
-            context,
+            evaluation,
         })
     }
 
     /// What the user's rules do with the event; empty if they do not notify. "Homeservers MUST NOT notify the Push
     /// Gateway for events that the user has sent themselves."
-    async fn actions(&self, user: UserNid) -> Result<Vec<Action>, PushError> {
+    async fn actions(&mut self, user: UserNid) -> Result<Vec<Action>, PushError> {
         let user_id: OwnedUserId = self.push.0.users.user_id(user).await?;
         if user_id == self.event.sender {
             return Ok(Vec::new());
         }
         let rules = self.push.0.users.push_rules(user).await?;
-        let mut context = self.context.clone();
-        context.user_display_name = self.display_name(&user_id).await?;
-        context.user_id = user_id;
-        for rule in rules.iter() {
-            if rule.applies(&self.flattened, &context).await {
-                let actions = rule.actions();
-                let notifies = actions.iter().any(Action::should_notify);
-                return Ok(if notifies {
-                    actions.to_vec()
-                } else {
-                    Vec::new()
-                });
-            }
-        }
-        Ok(Vec::new())
+        let name = self.display_name(&user_id).await?;
+        let actions = self.evaluation.actions(&rules, user_id, name).await;
+        Ok(actions.to_vec())
     }
 
     async fn display_name(&self, user_id: &UserId) -> Result<String, PushError> {

@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 use users::{UserFollower, UserNews, Users};
 
 mod deliveries;
+mod evaluate;
 mod follow;
 mod gateway;
 mod lane;
@@ -35,6 +36,7 @@ mod queue;
 mod tests;
 
 pub use deliveries::PushFigures;
+pub use evaluate::Evaluation;
 pub use gateway::{Gateway, GatewayError, GatewayFuture, HttpGateway};
 
 use crate::lane::{Lane, LaneKey};
