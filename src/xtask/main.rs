@@ -17,6 +17,7 @@ const USAGE: &str = "\
 cargo xtask run [ARGUMENTS]   builds the server and runs `myelin serve ARGUMENTS`
 cargo xtask test [ARGUMENTS]  runs every test; ARGUMENTS go to `cargo test --workspace`
 cargo xtask load [ARGUMENTS]  measures the server; --help shows how, --against synapse beside another
+cargo xtask bench [NAME]      measures single steps, or those whose name contains NAME
 cargo xtask env               prints the variables that make plain cargo work: eval \"$(cargo xtask env)\"
 ";
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         "run" => run(&rest),
         "test" => test::run(&rest),
         "load" => load::run(&rest),
+        "bench" => bench(&rest),
         "env" => environment(),
         _ => Err(USAGE.to_owned()),
     };
@@ -59,6 +61,15 @@ fn run(arguments: &[String]) -> Result<ExitCode, String> {
     };
     eprintln!("building the server …");
     cargo::wait(&mut cargo)
+}
+
+/// Runs the benchmarks of `benches/`. Arguments go to criterion.
+fn bench(arguments: &[String]) -> Result<ExitCode, String> {
+    let settings = setup::settings()?;
+    let mut cargo = cargo::command(&settings);
+    cargo.args(["bench", "--locked", "--quiet", "--bench", "*"]);
+    cargo.args(["--package", "room-versions", "--package", "test-support"]);
+    cargo::wait(cargo.arg("--").args(arguments))
 }
 
 fn environment() -> Result<ExitCode, String> {
