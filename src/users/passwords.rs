@@ -1,8 +1,11 @@
 //! Passwords: argon2id in a pool smaller than the machine, so that logins never starve anybody's sync.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use argon2::{
@@ -28,8 +31,22 @@ const WAITING_PER_WORKER: usize = 64;
 const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 
+/// How long the memory of idle workers is kept for the next password. Long beside a hash (20 ms), so that a morning's
+/// logins share it; short beside a day, in which a small server sees few.
+const MEMORY_KEPT: Duration = Duration::from_secs(10);
+
 /// What one hash is computed in: 19 MiB by default. A buffer anew for each would end as a hole in the heap of each thread.
 type Memory = Vec<Block>;
+
+/// The memory of idle workers.
+#[derive(Default)]
+struct Memories {
+    idle: Vec<Memory>,
+    /// Somebody will let go of it.
+    watched: bool,
+    /// It was used since whoever watches looked last.
+    used: bool,
+}
 
 /// A look at the work with passwords. Counters only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,8 +70,7 @@ pub(crate) struct Passwords {
     /// against it, so that a guess takes equally long whether the user exists or not.
     dummy: Arc<str>,
     workers: Arc<Semaphore>,
-    /// One for each worker that ever worked.
-    memories: Arc<Mutex<Vec<Memory>>>,
+    memories: Arc<Mutex<Memories>>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
     hashed: Counter,
@@ -151,14 +167,36 @@ impl Passwords {
         let done = tokio::task::spawn_blocking(move || {
             // Moved in: a caller who hangs up does not free a worker that still works.
             let _busy = (permit, waiting);
-            let mut memory = memories.lock().pop().unwrap_or_default();
+            let mut memory = memories.lock().idle.pop().unwrap_or_default();
             let done = work(&mut memory);
-            memories.lock().push(memory);
+            let mut memories = memories.lock();
+            memories.idle.push(memory);
+            memories.used = true;
             done
         });
+        self.watch_memories();
         let done = done.await.map_err(|_| PasswordError::Failed)?;
         self.hashed.increment();
         Ok(done)
+    }
+
+    /// Sees to it that idle memory is let go.
+    fn watch_memories(&self) {
+        if std::mem::replace(&mut self.memories.lock().watched, true) {
+            return;
+        }
+        let memories = Arc::clone(&self.memories);
+        self.host.spawn("password memory", async move {
+            loop {
+                tokio::time::sleep(MEMORY_KEPT).await;
+                let mut memories = memories.lock();
+                if !std::mem::take(&mut memories.used) {
+                    memories.idle = Vec::new();
+                    memories.watched = false;
+                    return;
+                }
+            }
+        });
     }
 
     pub(crate) fn figures(&self) -> PasswordFigures {

@@ -11,9 +11,9 @@ use crate::measure::number;
 use crate::target::Target;
 
 /// First syncs of a round, as fast as they go.
-const INITIAL_SYNCS: usize = 3;
+const INITIAL_SYNCS: usize = 5;
 /// Later syncs of a round, as fast as they go.
-const LATER_SYNCS: usize = 100;
+const LATER_SYNCS: usize = 500;
 /// Of so many rooms one has changed when a client comes back.
 const CHANGED_OF: usize = 10;
 /// Events of a page.
@@ -103,7 +103,7 @@ async fn later(target: Arc<Target>, rooms: usize, changed: usize) -> Result<Stag
     let token = Arc::clone(&since);
     let reader = made.users[0].clone();
     let syncs = if changed > 1 {
-        LATER_SYNCS / 10
+        LATER_SYNCS / 50
     } else {
         LATER_SYNCS
     };

@@ -1,6 +1,6 @@
 use crate::{
     PasswordError,
-    passwords::Passwords,
+    passwords::{MEMORY_KEPT, Passwords},
     tests::{Fixture, config},
 };
 
@@ -51,6 +51,23 @@ async fn who_comes_when_too_many_wait_is_told_to_come_back() {
     waiting.clear();
     drop(held);
     passwords.verify("secret", None).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_of_idle_workers_is_let_go() {
+    let passwords = passwords();
+    let kept = || passwords.memories.lock().idle.len();
+    for _ in 0..2 {
+        passwords.hash("secret").await.unwrap();
+        assert_eq!(kept(), 1);
+        // Used since the watcher looked last, or at its very start.
+        tokio::time::sleep(MEMORY_KEPT / 2).await;
+        passwords.hash("secret").await.unwrap();
+        tokio::time::sleep(MEMORY_KEPT).await;
+        assert_eq!(kept(), 1);
+        tokio::time::sleep(MEMORY_KEPT * 2).await;
+        assert_eq!(kept(), 0);
+    }
 }
 
 /// Polls once, with nobody to wake.
