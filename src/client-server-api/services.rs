@@ -13,6 +13,7 @@ use media::Media;
 use push::Push;
 use search::Search;
 use sync::{Engine, Presence};
+use tls::Certificates;
 use users::Users;
 
 /// Every service. `myelin` builds it; cheap to clone.
@@ -24,6 +25,8 @@ pub struct Services {
     pub host: Host,
     /// What is counted of requests.
     pub http: HttpFigures,
+    /// The certificate that TLS clients are shown, if the server speaks TLS itself.
+    pub certificates: Arc<Certificates>,
     /// How often is too often.
     pub limits: RateLimits,
     /// Whether the server is stopping: long polls answer at once.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::{Table, Value};
 
-use crate::{Config, Jwt, Listen, MediaBackend, Secret};
+use crate::{Config, Jwt, MediaBackend, Secret};
 
 /// Variables with our prefix that are no options: the file to read, and the binary that tests start.
 const NOT_OPTIONS: [&str; 2] = ["MYELIN_CONFIG", "MYELIN_BIN"];
@@ -381,7 +381,8 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
     if config.listen.is_empty() {
         return Err(together("listen", "name at least one address"));
     }
-    validate_tls(config)?;
+    let tls = config.tls.validate();
+    tls.map_err(|(key, message)| together(key, &message))?;
     if let Some(listen) = config
         .metrics
         .listen
@@ -453,20 +454,4 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
         }
     }
     Ok(())
-}
-
-fn validate_tls(config: &Config) -> Result<(), ConfigError> {
-    let tls = &config.tls;
-    if tls.listen.iter().any(|it| matches!(it, Listen::Unix(_))) {
-        return Err(together("tls.listen", "TLS is for TCP: write host:port"));
-    }
-    let needs = match (&tls.certificate_file, &tls.key_file) {
-        (Some(_), None) => Some(("tls.key_file", "needed with tls.certificate_file")),
-        (None, Some(_)) => Some(("tls.certificate_file", "needed with tls.key_file")),
-        (None, None) if !tls.listen.is_empty() => {
-            Some(("tls.certificate_file", "needed with tls.listen"))
-        }
-        _ => None,
-    };
-    needs.map_or(Ok(()), |(key, message)| Err(together(key, message)))
 }

@@ -176,6 +176,10 @@ fn bad_values_are_named_with_their_place() {
         ),
         (refused("", &[], &["tls.listen=unix:/x"]), "`tls.listen`"),
         (
+            refused("", &[], &["tls.acme_domains=a.org"]),
+            "`tls.acme_agree_to_terms`",
+        ),
+        (
             refused("", &[], &["trusted_proxies=10.0.0.0/33"]),
             "`trusted_proxies`",
         ),
@@ -334,4 +338,68 @@ fn what_is_set_can_be_taken_along() {
     assert_eq!(after.registration.shared_secret_file, None, "{taken}");
     after.registration.shared_secret_file = Some(secret);
     assert_eq!(after, before, "{taken}");
+}
+
+#[test]
+fn certificates_by_acme_need_names_that_an_authority_can_look_at() {
+    let with = |extra: &[&str]| {
+        let usual = ["tls.listen=[::]:443", "tls.acme_agree_to_terms=true"];
+        read("", &[], &[&usual[..], extra].concat())
+    };
+    let domains = "tls.acme_domains=[\"example.org\", \"matrix.example.org\"]";
+    let config = with(&[domains]).unwrap();
+    assert_eq!(
+        config.tls.acme_domains,
+        ["example.org", "matrix.example.org"]
+    );
+    assert!(config.tls.acme_directory.starts_with("https://"));
+    for (extra, key, word) in [
+        (
+            &["tls.acme_domains=192.0.2.1"][..],
+            "acme_domains",
+            "address",
+        ),
+        (&["tls.acme_domains=[\"[::1]\"]"], "acme_domains", "address"),
+        (
+            &["tls.acme_domains=*.example.org"],
+            "acme_domains",
+            "single",
+        ),
+        (
+            &["tls.acme_domains=exa mple.org"],
+            "acme_domains",
+            "domain name",
+        ),
+        (
+            &["tls.acme_domains=example.org."],
+            "acme_domains",
+            "domain name",
+        ),
+        (
+            &["tls.acme_domains=bücher.example"],
+            "acme_domains",
+            "ASCII",
+        ),
+        (
+            &[domains, "tls.certificate_file=c", "tls.key_file=k"],
+            "acme_domains",
+            "not from both",
+        ),
+        (&[domains, "tls.key_file=k"], "certificate_file", "needed"),
+        (
+            &[domains, "tls.acme_directory=http://x"],
+            "acme_directory",
+            "https",
+        ),
+        (&[domains, "tls.acme_contact=me"], "acme_contact", "email"),
+        (
+            &[domains, "tls.acme_agree_to_terms=false"],
+            "agree_to_terms",
+            "terms",
+        ),
+        (&[], "certificate_file", "tls.acme_domains"),
+    ] {
+        let error = with(extra).unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains(word), "{error}");
+    }
 }

@@ -12,6 +12,7 @@ use host::Host;
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
+mod certificate;
 mod clients;
 mod machine;
 mod options;
@@ -142,6 +143,8 @@ impl Examination {
         report.add(options::look(&self.config, &self.url()), tell);
         let open_files = inside.as_ref().ok().and_then(|inside| inside.open_files);
         report.add(machine::look(&self.config, open_files).await, tell);
+        let now_ms = self.host.now_ms();
+        report.add(certificate::look(&self.config, now_ms), tell);
         let key = match inside {
             Ok(inside) => {
                 report.add(vec![Finding::ok("server", "runs here")], tell);

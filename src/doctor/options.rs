@@ -75,8 +75,8 @@ fn public_url(url: &str) -> Finding {
         (false, false) => Finding::bad(
             CHECK,
             format!("{url} is not encrypted: passwords can be read on the way"),
-            "Put a reverse proxy with TLS in front (config/Caddyfile, config/nginx.conf), or set tls.listen, \
-             and write https://.",
+            "Put a reverse proxy with TLS in front (config/Caddyfile, config/nginx.conf), or set tls.listen \
+             and tls.acme_domains, and write https://.",
         ),
     }
 }

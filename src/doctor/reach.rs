@@ -211,7 +211,7 @@ fn believed(handshake: &Handshake, facts: &Facts, host: &str) -> Finding {
         return Finding::bad(
             CHECK,
             "it is signed by itself: clients do not believe it",
-            "Get one from a certificate authority, for nothing from Let's Encrypt (certbot, or Caddy by itself).",
+            "Get one from a certificate authority, for nothing from Let's Encrypt (tls.acme_domains, certbot, or Caddy by itself).",
         );
     }
     if let TlsError::InvalidCertificate(
@@ -244,7 +244,7 @@ fn believed(handshake: &Handshake, facts: &Facts, host: &str) -> Finding {
 
 fn ends(facts: &Facts, now_ms: u64) -> Finding {
     const CHECK: &str = "tls.days_left";
-    const FIX: &str = "Renew it, and see why nobody did: `systemctl list-timers`, the log of certbot or of Caddy.";
+    const FIX: &str = "Renew it, and see why nobody did: `systemctl list-timers`, the log of certbot, of Caddy, or (tls.acme_domains) of this server.";
     let left = facts.not_after_ms.saturating_sub(now_ms) / DAY_MS;
     if facts.not_after_ms <= now_ms {
         let ago = (now_ms - facts.not_after_ms) / DAY_MS;

@@ -13,6 +13,7 @@ use http::StatusCode;
 use http_layer::json;
 use serde_json::{Value, json};
 use store::{Store, Unwritable};
+use tls::Certificates;
 
 /// `GET /health`, where Synapse has it: `OK`, or status 503.
 pub async fn public(State(services): State<Services>) -> Response {
@@ -39,6 +40,7 @@ pub async fn details(State(services): State<Services>) -> Response {
             "bytes": stats.queue_bytes,
             "limit_bytes": stats.queue_limit_bytes,
         },
+        "certificate": certificate(&services.certificates),
     });
     json(status(health.is_ready()), &details)
 }
@@ -59,6 +61,26 @@ pub async fn ready(State(services): State<Services>) -> Response {
         "stopping": health.stopping,
     });
     json(status(health.is_ready()), &answer)
+}
+
+/// The certificate that TLS clients are shown, and how its renewal goes; null where neither is ours to say. One that is
+/// not there yet makes nothing unready: listeners without TLS serve.
+fn certificate(certificates: &Certificates) -> Value {
+    let (facts, standing) = (certificates.facts(), certificates.renewals.standing());
+    if facts.is_none() && standing.is_none() {
+        return Value::Null;
+    }
+    json!({
+        "in_force": facts.map(|facts| json!({
+            "names": facts.names,
+            "issuer": facts.issuer,
+            "not_after_ms": facts.not_after_ms,
+        })),
+        "renewal": standing.map(|standing| json!({
+            "failure": standing.failure,
+            "next_ms": standing.next_ms,
+        })),
+    })
 }
 
 fn status(good: bool) -> StatusCode {

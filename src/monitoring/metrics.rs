@@ -60,6 +60,7 @@ struct Gathered {
     push: push::PushFigures,
     push_queue: u64,
     media: media::MediaFigures,
+    certificate: Certificate,
     /// Free and all bytes of the disk.
     disk: Option<(u64, u64)>,
     process: Process,
@@ -109,6 +110,7 @@ impl Gathered {
             push: services.push.figures(),
             push_queue: push_queue as u64,
             media: services.media.figures(),
+            certificate: Certificate::of(&services.certificates),
             disk,
             process,
         })
@@ -132,6 +134,7 @@ impl Collector for Gathered {
         self.write_memory(&mut to)?;
         write_engine(&self.engine, &mut to)?;
         self.write_work(&mut to)?;
+        self.certificate.write(&mut to)?;
         self.write_process(&mut to)
     }
 }
@@ -170,6 +173,36 @@ impl Http {
             &names::LIMITED,
             limited.map(|(limit, count)| ([*limit], *count)),
         )
+    }
+}
+
+/// The certificate that TLS clients are shown, and its renewal where that is ours.
+#[derive(Debug)]
+struct Certificate {
+    /// In seconds since the Unix epoch.
+    expires: Option<u64>,
+    succeeded: u64,
+    failed: u64,
+    /// Whether the last attempt failed.
+    is_failing: Option<bool>,
+}
+
+impl Certificate {
+    fn of(certificates: &tls::Certificates) -> Self {
+        let renewals = &certificates.renewals;
+        Self {
+            expires: certificates.facts().map(|it| it.not_after_ms / 1_000),
+            succeeded: renewals.succeeded.get(),
+            failed: renewals.failed.get(),
+            is_failing: renewals.standing().map(|it| it.failure.is_some()),
+        }
+    }
+
+    fn write(&self, to: &mut Exposition<'_>) -> fmt::Result {
+        to.gauge(&names::CERTIFICATE_EXPIRES, self.expires)?;
+        let results = [(["issued"], self.succeeded), (["failed"], self.failed)];
+        to.counters(&names::RENEWALS, results)?;
+        to.gauge(&names::RENEWAL_FAILING, self.is_failing.map(u64::from))
     }
 }
 

@@ -124,6 +124,7 @@ pub fn assemble(
     host.spawn("tasks", administration.clone().run(shutdown.clone()));
     Ok(Services {
         http: HttpFigures::default(),
+        certificates: Arc::default(),
         limits: RateLimits::new(&config.rate_limits, host.clone()),
         config: Arc::new(config),
         host,

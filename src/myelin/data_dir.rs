@@ -1,6 +1,7 @@
 //! The one directory that holds everything: the database, the signing key, the server's name.
 //!
 //! ```text
+//! acme/        the certificate of our own and the key that the authority knows us by
 //! db/          the database
 //! media/       uploaded files, unless they are in a bucket
 //! checkpoints/ copies of the database while `myelin backup create` and `myelin check` read them
@@ -93,9 +94,10 @@ impl DataDir {
 
     /// What is in it beside the database and uploads: names and paths.
     pub(crate) fn small_files(&self) -> Vec<(&'static str, PathBuf)> {
-        ["server_name", "signing.key"]
-            .map(|name| (name, self.0.join(name)))
-            .into()
+        let files = ["server_name", "signing.key"].map(|name| (name, self.0.join(name)));
+        let acme = acme::SMALL_FILES.map(|name| (name, self.0.join(name)));
+        let acme = acme.into_iter().filter(|(_, path)| path.exists());
+        files.into_iter().chain(acme).collect()
     }
 
     /// Where the database is.
@@ -230,6 +232,20 @@ mod tests {
         );
         data.signer(server_name!("localhost"), &host()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), first);
+    }
+
+    #[test]
+    fn a_backup_has_the_certificate_where_there_is_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::open(directory.path()).unwrap();
+        let names = || -> Vec<_> { data.small_files().into_iter().map(|it| it.0).collect() };
+        assert_eq!(names(), ["server_name", "signing.key"]);
+        fs::create_dir(directory.path().join("acme")).unwrap();
+        for name in ["account.json", "certificate.pem", "state.json"] {
+            fs::write(directory.path().join("acme").join(name), "").unwrap();
+        }
+        let kept = ["acme/account.json", "acme/certificate.pem"];
+        assert_eq!(names()[2..], kept);
     }
 
     #[test]

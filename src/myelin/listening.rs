@@ -2,10 +2,12 @@
 
 use std::{error::Error, io, sync::Arc, time::Duration};
 
-use config::{Config, Listen};
-use host::{Host, Shutdown};
+use acme::{AcmeError, Directory, Keeper, Kept, Order};
+use client_server_api::Services;
+use config::Listen;
+use host::Host;
 use http_layer::Listener;
-use tls::{Acceptor, Certificates, Files};
+use tls::{Acceptor, Files};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Notify,
@@ -21,12 +23,22 @@ const CERTIFICATE_PERIOD: Duration = Duration::from_secs(30);
 /// # Errors
 /// An address that cannot be listened on, or a certificate that cannot be shown, in words for the person who started us.
 pub(crate) async fn listeners(
-    config: &Config,
+    services: &Services,
     inherited: Inherited,
-    host: &Host,
-    shutdown: &Shutdown,
 ) -> Result<Vec<Listener>, Box<dyn Error>> {
-    let acceptor = acceptor(config, host, shutdown).await?;
+    let config = &services.config;
+    if config.tls.has_acme() && config.tls.listen.is_empty() && inherited.https.is_empty() {
+        return Err("`tls.acme_domains` needs `tls.listen`, such as [::]:443".into());
+    }
+    // Without a certificate `systemctl reload` has nothing to do, and must not end the process; the end of its terminal
+    // should.
+    let has_certificate = config.tls.certificate_file.is_some() || config.tls.has_acme();
+    let hangups = if has_certificate || std::env::var_os("NOTIFY_SOCKET").is_some() {
+        hangups(&services.host)?
+    } else {
+        Arc::default()
+    };
+    let acceptor = acceptor(services, hangups).await?;
     let mut listeners = Vec::new();
     if inherited.http.is_empty() {
         for listen in &config.listen {
@@ -43,7 +55,8 @@ pub(crate) async fn listeners(
         return if inherited.https.is_empty() {
             Ok(listeners)
         } else {
-            Err("the service manager's socket `https` needs `tls.certificate_file`".into())
+            let needs = "the service manager's socket `https` needs `tls.certificate_file` or `tls.acme_domains`";
+            Err(needs.into())
         };
     };
     if inherited.https.is_empty() {
@@ -62,40 +75,65 @@ fn opened(listen: &Listen, listener: io::Result<Listener>) -> Result<Listener, S
     listener.map_err(|error| format!("cannot listen on {listen}: {error}"))
 }
 
-/// What shows the certificate of the options, and goes on reading it; none if there is none.
+/// What shows the certificate of the options; none if there is to be none.
 async fn acceptor(
-    config: &Config,
-    host: &Host,
-    shutdown: &Shutdown,
+    services: &Services,
+    hangups: Arc<Notify>,
 ) -> Result<Option<Acceptor>, Box<dyn Error>> {
-    let (Some(certificate), Some(key)) = (&config.tls.certificate_file, &config.tls.key_file)
-    else {
-        // `systemctl reload` has nothing to do then, and must not end the process; the end of its terminal should.
-        if std::env::var_os("NOTIFY_SOCKET").is_some() {
-            hangups(host)?;
-        }
+    let tls = &services.config.tls;
+    if let (Some(certificate), Some(key)) = (&tls.certificate_file, &tls.key_file) {
+        let files = Files {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        };
+        from_files(services, files, hangups).await?;
+    } else if tls.has_acme() {
+        by_acme(services, hangups)?;
+    } else {
         return Ok(None);
-    };
-    let files = Files {
-        certificate: certificate.clone(),
-        key: key.clone(),
-    };
+    }
+    let timeout = Duration::from_millis(services.config.limits.handshake_timeout_ms);
+    let certificates = Arc::clone(&services.certificates);
+    Ok(Some(Acceptor::new(certificates, timeout)?))
+}
+
+/// Shows the certificate of the files, and goes on reading them.
+async fn from_files(
+    services: &Services,
+    files: Files,
+    hangups: Arc<Notify>,
+) -> Result<(), Box<dyn Error>> {
     let opened = files.open().await;
     let (certificate, watched) =
         opened.map_err(|error| format!("`tls.certificate_file` and `tls.key_file`: {error}"))?;
-    if certificate.facts.not_after_ms < host.now_ms() {
+    if certificate.facts.not_after_ms < services.host.now_ms() {
         tracing::warn!("the certificate has expired; it is read again once it is renewed");
     }
-    let certificates = Certificates::new(&certificate);
-    let watching = watched.watch(
-        Arc::clone(&certificates),
-        CERTIFICATE_PERIOD,
-        hangups(host)?,
-        shutdown.clone(),
+    let certificates = Arc::clone(&services.certificates);
+    certificates.replace(&certificate);
+    let shutdown = services.shutdown.clone();
+    let watching = watched.watch(certificates, CERTIFICATE_PERIOD, hangups, shutdown);
+    services.host.spawn("certificate", watching);
+    Ok(())
+}
+
+/// Shows the certificate that an authority has issued, and goes on asking for new ones.
+fn by_acme(services: &Services, hangups: Arc<Notify>) -> Result<(), AcmeError> {
+    let (tls, host) = (&services.config.tls, services.host.clone());
+    let kept = Kept::of(&services.config.data_dir);
+    let roots = tls.acme_ca_file.as_deref();
+    let authority = Directory::new(kept.clone(), &tls.acme_contact, roots, host.clone())?;
+    let order = Order {
+        directory: tls.acme_directory.clone(),
+        domains: tls.acme_domains.clone(),
+    };
+    let certificates = Arc::clone(&services.certificates);
+    let keeper = Keeper::open(order, authority, kept, certificates, host.clone());
+    host.spawn(
+        "certificate",
+        keeper.run(hangups, services.shutdown.clone()),
     );
-    host.spawn("certificate", watching);
-    let timeout = Duration::from_millis(config.limits.handshake_timeout_ms);
-    Ok(Some(Acceptor::new(certificates, timeout)?))
+    Ok(())
 }
 
 /// Tells of each SIGHUP, which from now on does not end the process.

@@ -55,7 +55,7 @@ async fn run(
     } = Opened::new(config, &host).await?;
     services.administration.change_log_by(log);
     let config = Arc::clone(&services.config);
-    let mut listeners = listeners(&config, inherited, &host, &shutdown).await?;
+    let mut listeners = listeners(&services, inherited).await?;
     let token = services.users.bootstrap_token().await?;
     let addresses: Vec<String> = listeners.iter().map(Listener::address).collect();
     match Listener::bind_owner(data.socket()).await {

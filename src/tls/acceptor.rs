@@ -2,51 +2,17 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use parking_lot::RwLock;
-use rustls::{
-    ServerConfig,
-    crypto::ring,
-    server::{ClientHello, ResolvesServerCert},
-    sign::CertifiedKey,
-};
-use tokio::{net::TcpStream, time::timeout};
+use rustls::{ServerConfig, crypto::ring};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{Certificate, TlsError};
+use crate::{Certificates, TlsError, shown::CHALLENGE};
 
 /// A connection after its handshake.
 pub type Stream = TlsStream<TcpStream>;
 
-/// HTTP/2 first; [RFC 7301](https://www.rfc-editor.org/rfc/rfc7301).
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
-/// The certificate in force. It changes under listeners that go on listening.
-#[derive(Debug)]
-pub struct Certificates(RwLock<Arc<CertifiedKey>>);
-
-impl Certificates {
-    /// Shows `certificate`.
-    pub fn new(certificate: &Certificate) -> Arc<Self> {
-        Arc::new(Self(RwLock::new(Arc::clone(&certificate.key))))
-    }
-
-    /// Shows `certificate` from now on; connections that stand are not touched.
-    pub fn replace(&self, certificate: &Certificate) {
-        *self.0.write() = Arc::clone(&certificate.key);
-    }
-
-    /// What is shown now.
-    pub(crate) fn shown(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.0.read())
-    }
-}
-
-impl ResolvesServerCert for Certificates {
-    /// The same for every name: a server has one.
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.shown())
-    }
-}
+/// HTTP/2 first ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)); last what certificate authorities speak, alone.
+const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", CHALLENGE];
 
 /// Makes TLS of TCP connections; cheap to clone.
 #[derive(Clone)]
@@ -81,8 +47,18 @@ impl Acceptor {
     /// The handshake.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`], and whatever is wrong with what the client says.
+    /// [`io::ErrorKind::TimedOut`], whatever is wrong with what the client says, and a certificate authority that has
+    /// seen what it wanted to see: nothing is ever sent over its connection
+    /// ([RFC 8737, 3](https://www.rfc-editor.org/rfc/rfc8737#section-3)).
     pub async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
-        timeout(self.handshake_timeout, self.acceptor.accept(stream)).await?
+        let handshake = async {
+            let mut stream = self.acceptor.accept(stream).await?;
+            if stream.get_ref().1.alpn_protocol() != Some(CHALLENGE) {
+                return Ok(stream);
+            }
+            stream.shutdown().await?;
+            Err(io::Error::other("an authority has seen its challenge"))
+        };
+        timeout(self.handshake_timeout, handshake).await?
     }
 }

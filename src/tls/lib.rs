@@ -1,4 +1,5 @@
-//! TLS of the server's own: the certificate that listeners show, read from files and read again when they change.
+//! TLS of the server's own: the certificate that listeners show, read from files and read again when they change, or had
+//! from an authority by the crate `acme`.
 //!
 //! Knows no HTTP. The cryptography is ring's, as for requests to others; the process's default provider is not asked.
 
@@ -9,10 +10,12 @@ use thiserror::Error;
 mod acceptor;
 mod certificate;
 mod files;
+mod shown;
 
-pub use acceptor::{Acceptor, Certificates, Stream};
+pub use acceptor::{Acceptor, Stream};
 pub use certificate::{Certificate, Facts};
 pub use files::{Files, Watched};
+pub use shown::{Certificates, Challenges, Renewals, Standing};
 
 /// Why a certificate cannot be shown.
 #[derive(Debug, Error)]

@@ -5,10 +5,11 @@ use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_si
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use tempfile::TempDir;
 use tokio::{
+    io::AsyncReadExt,
     net::{TcpListener, TcpStream},
     sync::Notify,
     time::timeout,
@@ -59,7 +60,7 @@ async fn watched(disk: &OnDisk) -> (Arc<Certificates>, Watched) {
 /// Whether `certificates` show the first certificate of `chain`.
 fn shows(certificates: &Certificates, (chain, _): &(String, String)) -> bool {
     let expected = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
-    certificates.shown().cert[0] == expected
+    certificates.shown().unwrap().cert[0] == expected
 }
 
 #[test]
@@ -185,11 +186,14 @@ async fn the_files_are_read_again_by_themselves_and_when_asked() {
 
 /// The protocol that a client who offers `protocols` gets, and whether it believes the certificate.
 async fn negotiated(protocols: &[&str]) -> Result<Option<Vec<u8>>, String> {
-    let (chain, key) = fresh();
+    let pair = fresh();
+    let (chain, key) = &pair;
     let certificate = Certificate::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
-    let acceptor = Acceptor::new(Certificates::new(&certificate), PATIENCE).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    shaken(Certificates::new(&certificate), chain, protocols).await
+}
+
+/// A client who believes `chain` and offers `protocols`.
+fn client(chain: &str, protocols: &[&str]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(chain.as_bytes()).unwrap())
@@ -200,7 +204,19 @@ async fn negotiated(protocols: &[&str]) -> Result<Option<Vec<u8>>, String> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
-    let connector = TlsConnector::from(Arc::new(config));
+    Arc::new(config)
+}
+
+/// The same of a client who believes `chain`.
+async fn shaken(
+    certificates: Arc<Certificates>,
+    chain: &str,
+    protocols: &[&str],
+) -> Result<Option<Vec<u8>>, String> {
+    let acceptor = Acceptor::new(certificates, PATIENCE).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connector = TlsConnector::from(client(chain, protocols));
     let client = async {
         let stream = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
@@ -237,4 +253,69 @@ async fn a_handshake_takes_its_time_and_no_longer() {
     let (stream, _) = listener.accept().await.unwrap();
     let ended = timeout(PATIENCE, acceptor.accept(stream)).await.unwrap();
     assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+}
+
+#[tokio::test]
+async fn who_validates_a_name_is_shown_its_challenge_and_nothing_else() {
+    let (ours, challenge) = (fresh(), fresh());
+    let certificate = Certificate::from_pem(ours.0.as_bytes(), ours.1.as_bytes()).unwrap();
+    let certificates = Certificates::new(&certificate);
+    let shown = |believed: &(String, String), protocols: &'static [&str]| {
+        let (certificates, chain) = (Arc::clone(&certificates), believed.0.clone());
+        async move { shaken(certificates, &chain, protocols).await }
+    };
+    let alone: &[&str] = &["acme-tls/1"];
+    // Nothing was asked for: nothing is shown.
+    shown(&ours, alone).await.unwrap_err();
+    let challenges = certificates.challenges();
+    let der = |text: &str| CertificateDer::from_pem_slice(text.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(challenge.1.as_bytes()).unwrap();
+    let answer = der(&challenge.0);
+    challenges
+        .answer("LOCALHOST", &answer, key.secret_der())
+        .unwrap();
+    challenges.answer("other", &answer, b"no key").unwrap_err();
+    let seen = shown(&challenge, alone).await.unwrap();
+    assert_eq!(seen.as_deref(), Some(&b"acme-tls/1"[..]));
+    // Clients see what they saw before, those that offer something strange beside it included.
+    let usual = shown(&ours, &["h2", "acme-tls/1"]).await.unwrap();
+    assert_eq!(usual.as_deref(), Some(&b"h2"[..]));
+    drop(challenges);
+    shown(&challenge, alone).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn over_a_connection_of_a_challenge_nothing_is_served() {
+    let challenge = fresh();
+    let certificates: Arc<Certificates> = Arc::default();
+    let challenges = certificates.challenges();
+    let certificate = CertificateDer::from_pem_slice(challenge.0.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(challenge.1.as_bytes()).unwrap();
+    challenges
+        .answer("localhost", &certificate, key.secret_der())
+        .unwrap();
+    let acceptor = Acceptor::new(Arc::clone(&certificates), PATIENCE).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = async {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let config = client(&challenge.0, &["acme-tls/1"]);
+        let mut stream = TlsConnector::from(config)
+            .connect(name, stream)
+            .await
+            .unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        bytes
+    };
+    let server = async { acceptor.accept(listener.accept().await.unwrap().0).await };
+    let (seen, served) = timeout(PATIENCE, async { tokio::join!(client, server) })
+        .await
+        .unwrap();
+    assert!(seen.is_empty() && served.is_err());
+    // And those who want to talk are turned away as long as there is no certificate.
+    shaken(certificates, &challenge.0, &["h2"])
+        .await
+        .unwrap_err();
 }

@@ -147,6 +147,13 @@ catalogue! {
     MEDIA_SENT = counter("myelin_media_sent_bytes_total", &[], "Bytes of downloads and thumbnails.");
     THUMBNAIL_QUEUE = gauge("myelin_thumbnail_queue", &[], "Requests that wait until a thumbnail can be made for them.");
 
+    CERTIFICATE_EXPIRES = gauge("myelin_tls_certificate_expiry_timestamp_seconds", &[],
+        "Until when the certificate is valid that TLS clients are shown, in seconds since the Unix epoch; absent where the server speaks no TLS, or has none yet.");
+    RENEWALS = counter("myelin_tls_acme_attempts_total", &["result"],
+        "Attempts to get a certificate from an authority: `issued` or `failed`.");
+    RENEWAL_FAILING = gauge("myelin_tls_acme_failing", &[],
+        "1 if the last attempt to get a certificate failed, 0 if not; absent without `tls.acme_domains`.");
+
     DISK_FREE = gauge("myelin_data_disk_free_bytes", &[], "Bytes that the server may still write to the file system of its data directory.");
     DISK_SIZE = gauge("myelin_data_disk_size_bytes", &[], "The size of that file system.");
 

@@ -212,3 +212,45 @@ async fn nothing_of_it_is_on_the_public_listener() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn the_certificate_and_its_renewal_show() {
+    let server = TestServer::new().await;
+    let health = async || {
+        let (status, text) = ask(&server, "GET", "/health").await;
+        assert_eq!(status, StatusCode::OK);
+        let health: Value = serde_json::from_str(&text).unwrap();
+        health["certificate"].clone()
+    };
+    let expiry = "myelin_tls_certificate_expiry_timestamp_seconds";
+    let failing = "myelin_tls_acme_failing";
+    // Where TLS ends elsewhere there is nothing to say.
+    assert_eq!(health().await, Value::Null);
+    let figures = scrape(&server).await;
+    assert_eq!(figures.value(expiry, &[]), None);
+    assert_eq!(figures.value(failing, &[]), None);
+    // Nobody has looked at the name yet: that is told, and other listeners serve.
+    let certificates = &server.services.certificates;
+    certificates.renewals.failed.increment();
+    certificates.renewals.stands(tls::Standing {
+        failure: Some("connection refused".to_owned()),
+        next_ms: 7_000,
+    });
+    let told = health().await;
+    assert_eq!(told["in_force"], Value::Null);
+    assert_eq!(told["renewal"]["failure"], "connection refused");
+    assert_eq!(told["renewal"]["next_ms"], 7_000);
+    let pair = rcgen::generate_simple_self_signed(["example.org".to_owned()]).unwrap();
+    let key = pair.signing_key.serialize_pem();
+    let certificate = tls::Certificate::from_pem(pair.cert.pem().as_bytes(), key.as_bytes());
+    let certificate = certificate.unwrap();
+    certificates.replace(&certificate);
+    assert_eq!(health().await["in_force"]["names"], json!(["example.org"]));
+    let figures = scrape(&server).await;
+    let until = std::time::Duration::from_millis(certificate.facts.not_after_ms);
+    assert_eq!(figures.value(expiry, &[]), Some(until.as_secs_f64()));
+    assert_eq!(figures.value(failing, &[]), Some(1.0));
+    let failed = [("result", "failed")];
+    let attempts = figures.value("myelin_tls_acme_attempts_total", &failed);
+    assert_eq!(attempts, Some(1.0));
+}
