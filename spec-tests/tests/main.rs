@@ -10,6 +10,7 @@
 
 mod account_data;
 mod account_management;
+mod acme;
 mod admin_command_line;
 mod admin_rooms;
 mod administration;

@@ -1,8 +1,6 @@
 //! Finds a browser for the tests that watch a graphical client, and installs one where that is for us to do.
 
-use std::process::Command;
-
-use crate::cargo::{answer, must};
+use crate::{apt, cargo::answer};
 
 /// Under these names a Chromium stands on the path.
 const NAMES: [&str; 4] = [
@@ -25,7 +23,7 @@ pub(crate) fn program() -> Option<String> {
     if let Some(found) = find() {
         return Some(found);
     }
-    if let Err(reason) = install() {
+    if let Err(reason) = apt::install("chromium", "the test of a graphical client") {
         eprintln!(
             "No Chromium is there, and {reason}\n\
              The test of a graphical client will be skipped: install `chromium`, or name one with {VARIABLE}."
@@ -39,24 +37,4 @@ fn find() -> Option<String> {
     let works = |name: &&str| answer(name, &["--version"]).is_some();
     let name = NAMES.into_iter().find(works)?;
     answer("sh", &["-c", "command -v \"$0\"", name])
-}
-
-/// As root on Debian and its like, as in a container for tests; elsewhere the machine is its owner's.
-fn install() -> Result<(), String> {
-    if answer("id", &["-u"]).as_deref() != Some("0") {
-        return Err("this is not root, who could install it.".to_owned());
-    }
-    if answer("apt-get", &["--version"]).is_none() {
-        return Err("there is no apt-get to install it with.".to_owned());
-    }
-    eprintln!("installing Chromium with apt-get for the test of a graphical client …");
-    for arguments in [
-        &["update", "-q"][..],
-        &["install", "-q", "-y", "--no-install-recommends", "chromium"][..],
-    ] {
-        let mut apt = Command::new("apt-get");
-        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        must(&mut apt, "it cannot be installed.")?;
-    }
-    Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! Depends on nothing, so that it is compiled in seconds; sets up what the real build needs, then calls cargo.
 
+mod apt;
+mod authority;
 mod browser;
 mod cargo;
 mod libclang;

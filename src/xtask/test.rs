@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    browser,
+    authority, browser,
     cargo::{self, answer, cannot_start},
     rust_client, setup,
 };
@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode, String> {
             target().join("debug/myelin").display().to_string(),
         ));
     }
+    authority::prepare();
     settings.extend(browser::program().map(|program| (browser::VARIABLE, program)));
     // What earlier runs noted of endpoints proves nothing of this one (`tests/endpoints.rs`).
     let _ = std::fs::remove_dir_all(target().join("debug/endpoints-asked"));

@@ -4,11 +4,10 @@
 //! `SPEC_TESTS_SCREENSHOTS` names a folder for what it showed: that is how `docs/screenshots` came to be.
 
 use std::env::{self, split_paths};
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-use spec_tests::Server;
+use spec_tests::{Server, skip};
 
 use super::{node_script, run};
 
@@ -58,11 +57,4 @@ fn browser() -> Option<PathBuf> {
     split_paths(&path)
         .flat_map(|folder| names.map(|name| folder.join(name)))
         .find(starts)
-}
-
-/// Says that this test did not happen, past the capture of what passing tests print. `cargo xtask test` counts these lines.
-fn skip(reason: &str) {
-    let name = std::thread::current().name().unwrap_or_default().to_owned();
-    let line = format!("\nskipped: {name}: {reason}\n");
-    std::io::stdout().write_all(line.as_bytes()).unwrap();
 }
