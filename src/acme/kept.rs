@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Each file is written whole or not at all, and is on the disk when a call returns. Key and certificate share one, so
-//! that they fit.
+//! that they fit. Calls block for as long as the disk takes: a few times in two months.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},

@@ -15,8 +15,8 @@ use crate::AcmeError;
 /// For one request and its answer.
 const TIME: Duration = Duration::from_secs(30);
 
-/// The longest answer read, in bytes; chains of certificates have a few KiB.
-const ANSWER_BYTES: usize = 1 << 20;
+/// The longest answer read, in bytes; chains of certificates have a few KiB. With its key one has to fit into a file.
+const ANSWER_BYTES: usize = 128 << 10;
 
 /// Asks; cheap to clone.
 #[derive(Clone)]
