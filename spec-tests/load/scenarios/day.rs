@@ -15,7 +15,7 @@ use super::broadcast::lost_and_doubled;
 use super::{Made, Numbers, Stage, with_rooms};
 use crate::Result;
 use crate::client::{Answer, User, encode, room_path, text};
-use crate::measure::{Measured, mib, number, usage, watch};
+use crate::measure::{Measured, mib, number, percentile, usage, watch};
 use crate::target::Target;
 
 /// A user does something this often; between them they act at different times.
@@ -26,6 +26,8 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 const SETTLE: Duration = Duration::from_mins(1);
 /// A sync waits this long for news, in milliseconds.
 const POLL_MS: u64 = 10_000;
+/// Parts of the time whose latencies are shown one by one: whether it gets slower.
+const PARTS: usize = 6;
 const TO_DEVICE_TYPE: &str = "org.example.load";
 
 /// What everybody shares.
@@ -73,10 +75,11 @@ async fn pass(target: &Arc<Target>, made: Made, length: Duration) -> Result<Meas
         let since = shared.users[number].now().await?;
         following.spawn(follow(Arc::clone(&shared), number, since));
     }
-    let end = Instant::now() + length;
+    let begin = Instant::now();
+    let end = begin + length;
     let mut memory = JoinSet::new();
     memory.spawn(sample(Arc::clone(target), end));
-    let (mut measured, mut latencies) = watch(target, 1, async {
+    let (mut measured, acts) = watch(target, 1, async {
         for number in 0..shared.users.len() {
             acting.spawn(act(Arc::clone(&shared), number, end));
         }
@@ -87,6 +90,8 @@ async fn pass(target: &Arc<Target>, made: Made, length: Duration) -> Result<Meas
         Ok(latencies)
     })
     .await?;
+    let parts = parts(&acts, begin, length);
+    let mut latencies: Vec<_> = acts.into_iter().map(|(_, took)| took).collect();
     measured.share(latencies.len());
     measured.set_latencies(&mut latencies);
     shared.quiet.store(true, Ordering::SeqCst);
@@ -95,7 +100,7 @@ async fn pass(target: &Arc<Target>, made: Made, length: Duration) -> Result<Meas
         all.push(heard??);
     }
     let memory = memory.join_all().await.concat();
-    eprintln!("{}", summary(&shared, &all, &memory));
+    eprintln!("{}\n{parts}", summary(&shared, &all, &memory));
     measured.notes.extend(check(&shared, &all));
     Ok(measured)
 }
@@ -109,6 +114,42 @@ async fn sample(target: Arc<Target>, end: Instant) -> Vec<f64> {
         samples.push(mib(resident).round());
     }
     samples
+}
+
+/// The median and the 99th percentile, in ms, of what was begun in each part of the time.
+fn parts(acts: &[(Instant, Duration)], begin: Instant, length: Duration) -> String {
+    let mut parts = vec![Vec::new(); PARTS];
+    for (at, took) in acts {
+        let part = at.duration_since(begin).as_secs_f64() / length.as_secs_f64() * number(PARTS);
+        if let Some(part) = (0..PARTS).rev().find(|known| number(*known) <= part) {
+            parts[part].push(*took);
+        }
+    }
+    let shown = parts.iter_mut().map(|latencies| {
+        latencies.sort_unstable();
+        let of = |per_mille| percentile(latencies, per_mille).unwrap_or_default();
+        format!("{:.1} / {:.1}", of(500), of(990))
+    });
+    format!(
+        "p50 / p99 ms by sixths of the time: {}",
+        shown.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// How many MiB an hour the memory grew in the second half, as a straight line through the samples has it.
+fn slope(memory: &[f64]) -> f64 {
+    let half = &memory[memory.len() / 2..];
+    let count = number(half.len());
+    let hours = |index: usize| number(index) * SAMPLE_EVERY.as_secs_f64() / 3_600.0;
+    let mean_time = (0..half.len()).map(hours).sum::<f64>() / count;
+    let mean = half.iter().sum::<f64>() / count;
+    let pairs = half.iter().enumerate();
+    let (mut across, mut along) = (0.0, 0.0);
+    for (index, sample) in pairs {
+        across += (hours(index) - mean_time) * (sample - mean);
+        along += (hours(index) - mean_time).powi(2);
+    }
+    if along > 0.0 { across / along } else { 0.0 }
 }
 
 /// Syncs until everybody is quiet and nothing is missing, or has been for too long.
@@ -166,7 +207,7 @@ impl Heard {
 }
 
 /// Does one thing after the other until the end.
-async fn act(shared: Arc<Shared>, number: usize, end: Instant) -> Result<Vec<Duration>> {
+async fn act(shared: Arc<Shared>, number: usize, end: Instant) -> Result<Vec<(Instant, Duration)>> {
     let offset = ACT_EVERY * u32::try_from(number)? / u32::try_from(shared.users.len())?;
     tokio::time::sleep(offset).await;
     let mut ticking = tokio::time::interval(ACT_EVERY);
@@ -179,8 +220,9 @@ async fn act(shared: Arc<Shared>, number: usize, end: Instant) -> Result<Vec<Dur
             break;
         }
         let room = &shared.rooms[(number * 7 + step) % shared.rooms.len()];
+        let at = Instant::now();
         let done = step_of(&shared, number, step, room, &mut event).await?;
-        latencies.push(done.took);
+        latencies.push((at, done.took));
     }
     Ok(latencies)
 }
@@ -238,9 +280,10 @@ fn summary(shared: &Shared, all: &[(usize, Heard)], memory: &[f64]) -> String {
     let gaps: usize = all.iter().map(|(_, heard)| heard.gaps).sum();
     format!(
         "{sent} messages heard {heard} times, {} to devices heard {to_device} times, {syncs} syncs, {gaps} gaps\n\
-         resident MiB every {} s: {memory:?}",
+         resident MiB every {} s: {memory:?}, in the second half {:+.1} MiB an hour",
         shared.to_devices.load(Ordering::SeqCst),
         SAMPLE_EVERY.as_secs(),
+        slope(memory),
     )
 }
 
@@ -270,4 +313,38 @@ fn check(shared: &Shared, all: &[(usize, Heard)]) -> Vec<(String, f64)> {
     let gaps = all.iter().map(|(_, heard)| heard.gaps).sum();
     notes.push(("gaps".to_owned(), number(gaps)));
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slope_is_that_of_the_second_half() {
+        // 360 samples in an hour.
+        let growing: Vec<_> = (0..720).map(|sample| number(sample) / 360.0).collect();
+        assert!((slope(&growing) - 1.0).abs() < 1e-9);
+        let level: Vec<_> = (0..100)
+            .map(|sample| if sample < 50 { number(sample) } else { 60.0 })
+            .collect();
+        assert!(slope(&level).abs() < 1e-9);
+        assert!(slope(&[]).abs() < 1e-9);
+    }
+
+    #[test]
+    fn latencies_are_shown_by_when_they_were_begun() {
+        let begin = Instant::now();
+        let at = |second| {
+            (
+                begin + Duration::from_secs(second),
+                Duration::from_millis(second),
+            )
+        };
+        let acts: Vec<_> = [0, 9, 10, 59, 60].into_iter().map(at).collect();
+        assert_eq!(
+            parts(&acts, begin, Duration::from_mins(1)),
+            "p50 / p99 ms by sixths of the time: 0.0 / 9.0, 10.0 / 10.0, 0.0 / 0.0, 0.0 / 0.0, \
+             0.0 / 0.0, 59.0 / 60.0"
+        );
+    }
 }
