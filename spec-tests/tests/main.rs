@@ -69,5 +69,6 @@ mod syncing_rooms;
 mod syncing_unread;
 mod tags;
 mod tls;
+mod traces;
 mod typing_notifications;
 mod user_directory;

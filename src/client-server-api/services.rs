@@ -14,6 +14,7 @@ use push::Push;
 use search::Search;
 use sync::{Engine, Presence};
 use tls::Certificates;
+use traces::TraceFigures;
 use users::Users;
 
 /// Every service. `myelin` builds it; cheap to clone.
@@ -29,6 +30,8 @@ pub struct Services {
     pub certificates: Arc<Certificates>,
     /// How often is too often.
     pub limits: RateLimits,
+    /// What became of spans.
+    pub traces: TraceFigures,
     /// Whether the server is stopping: long polls answer at once.
     pub shutdown: Shutdown,
     /// What concerns users, rooms and files at once.

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use crate::Config;
 
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     include_str!("options.rs"),
     include_str!("limits.rs"),
     include_str!("media.rs"),
@@ -14,6 +14,7 @@ const SOURCES: [&str; 7] = [
     include_str!("push.rs"),
     include_str!("server_notices.rs"),
     include_str!("tls.rs"),
+    include_str!("tracing.rs"),
 ];
 
 /// A field of an options struct: its name, its type, its doc comment.

@@ -12,6 +12,7 @@ mod push;
 mod secret;
 mod server_notices;
 mod tls;
+mod tracing;
 mod values;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use push::Push;
 pub use secret::Secret;
 pub use server_notices::ServerNotices;
 pub use tls::Tls;
+pub use tracing::Tracing;
 pub use values::{Durability, JwtAlgorithm, Listen, Network};
 
 /// Every option with its doc comment and default: the text of `config/myelin.toml`.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::{Table, Value};
 
-use crate::{Config, Jwt, MediaBackend, Secret};
+use crate::{Config, Jwt, MediaBackend, Secret, Tracing};
 
 /// Variables with our prefix that are no options: the file to read, and the binary that tests start.
 const NOT_OPTIONS: [&str; 2] = ["MYELIN_CONFIG", "MYELIN_BIN"];
@@ -124,6 +124,7 @@ pub fn portable(
             "turn_shared_secret",
             &config.calls.turn_shared_secret,
         ),
+        ("tracing", "otlp_headers", &config.tracing.otlp_headers),
     ] {
         if let Some(section) = table.get_mut(section).and_then(Value::as_table_mut)
             && section.remove(&format!("{name}_file")).is_some()
@@ -364,6 +365,11 @@ fn read_secrets(config: &mut Config) -> Result<(), ConfigError> {
             &mut config.calls.turn_shared_secret,
             &config.calls.turn_shared_secret_file,
         ),
+        (
+            "tracing.otlp_headers",
+            &mut config.tracing.otlp_headers,
+            &config.tracing.otlp_headers_file,
+        ),
     ];
     for (name, secret, file) in twins {
         let Some(file) = file else { continue };
@@ -383,6 +389,7 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
     }
     let tls = config.tls.validate();
     tls.map_err(|(key, message)| together(key, &message))?;
+    validate_tracing(&config.tracing)?;
     if let Some(listen) = config
         .metrics
         .listen
@@ -452,6 +459,23 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
                 "per_second and burst must be more than 0",
             ));
         }
+    }
+    Ok(())
+}
+
+fn validate_tracing(tracing: &Tracing) -> Result<(), ConfigError> {
+    if let Some(url) = &tracing.otlp_endpoint
+        && !(url.starts_with("https://") || url.starts_with("http://"))
+    {
+        let message = "write a URL that begins with https:// or http://";
+        return Err(together("tracing.otlp_endpoint", message));
+    }
+    if !(0.0..=1.0).contains(&tracing.sample_ratio) {
+        let message = "must be from 0.0 to 1.0";
+        return Err(together("tracing.sample_ratio", message));
+    }
+    if tracing.service_name.is_empty() {
+        return Err(together("tracing.service_name", "must not be empty"));
     }
     Ok(())
 }

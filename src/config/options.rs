@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Calls, Durability, JwtAlgorithm, Limits, Listen, Media, Network, Outbound, Previews, Push,
-    RateLimits, Secret, ServerNotices, Thumbnails, Tls,
+    RateLimits, Secret, ServerNotices, Thumbnails, Tls, Tracing,
 };
 
 /// Everything that can be set.
@@ -66,6 +66,8 @@ pub struct Config {
     pub log: Log,
     /// Figures about the server.
     pub metrics: Metrics,
+    /// Requests as spans of OpenTelemetry.
+    pub tracing: Tracing,
 }
 
 impl Default for Config {
@@ -100,6 +102,7 @@ impl Default for Config {
             limits: Limits::default(),
             log: Log::default(),
             metrics: Metrics::default(),
+            tracing: Tracing::default(),
         }
     }
 }

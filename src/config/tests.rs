@@ -180,6 +180,14 @@ fn bad_values_are_named_with_their_place() {
             "`tls.acme_agree_to_terms`",
         ),
         (
+            refused("", &[], &["tracing.otlp_endpoint=localhost:4318"]),
+            "`tracing.otlp_endpoint`",
+        ),
+        (
+            refused("", &[], &["tracing.sample_ratio=nan"]),
+            "`tracing.sample_ratio`",
+        ),
+        (
             refused("", &[], &["trusted_proxies=10.0.0.0/33"]),
             "`trusted_proxies`",
         ),

@@ -15,9 +15,12 @@ use axum::{
 use config::RequestLog;
 use http::{Method, StatusCode, header};
 use hyper::body::{Frame, SizeHint};
-use tracing::Span;
 
-use crate::{ClientAddress, HttpFigures, tally::Route};
+use crate::{
+    ClientAddress, HttpFigures,
+    spans::{Ended, Spans},
+    tally::Route,
+};
 
 /// nginx's status for a client that hung up.
 const HUNG_UP: u16 = 499;
@@ -27,7 +30,7 @@ pub(crate) struct Exchange {
     figures: HttpFigures,
     route: Arc<Route>,
     method: Method,
-    span: Span,
+    spans: Spans,
     log: RequestLog,
     address: ClientAddress,
     started: Instant,
@@ -44,7 +47,7 @@ impl Exchange {
     pub(crate) fn begin(
         figures: &HttpFigures,
         (method, matched): (&Method, Option<&MatchedPath>),
-        span: Span,
+        spans: Spans,
         (log, address): (RequestLog, ClientAddress),
     ) -> Self {
         figures.begin();
@@ -52,7 +55,7 @@ impl Exchange {
             figures: figures.clone(),
             route: figures.route(matched.map(MatchedPath::as_str)),
             method: method.clone(),
-            span,
+            spans,
             log,
             address,
             started: Instant::now(),
@@ -88,12 +91,16 @@ impl Drop for Exchange {
         let status = self.status.unwrap_or(hung_up);
         self.figures.end(self.body_bytes);
         self.route.count(&self.method, status, took);
-        let _entered = self.span.enter();
-        let what = match (self.status, self.whole) {
-            (Some(_), true) => "answered",
-            (Some(_), false) => "the client hung up before the end of the answer",
-            (None, _) => "the client hung up before it was answered",
+        let _entered = self.spans.enter();
+        let (what, ended) = match (self.status, self.whole) {
+            (Some(status), true) => ("answered", Ended::Answered(status)),
+            (Some(_), false) => (
+                "the client hung up before the end of the answer",
+                Ended::HungUp,
+            ),
+            (None, _) => ("the client hung up before it was answered", Ended::HungUp),
         };
+        self.spans.end(ended);
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // A level belongs to the place in the program.
         macro_rules! log {
@@ -130,8 +137,8 @@ impl HttpBody for Counted {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         // What the body still reads belongs to the request.
-        let span = self.exchange.span.clone();
-        let _entered = span.enter();
+        let spans = self.exchange.spans.clone();
+        let _entered = spans.enter();
         let frame = Pin::new(&mut self.body).poll_frame(context);
         match &frame {
             Poll::Ready(None) => self.exchange.whole = true,

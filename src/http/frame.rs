@@ -1,5 +1,5 @@
-//! What every answer has: a request id, the CORS headers, a line in the log, a place in the figures, and an answer even
-//! when a handler panics.
+//! What every answer has: a request id, the CORS headers, a line in the log, a place in the figures, a span where somebody
+//! collects them, and an answer even when a handler panics.
 //!
 //! [spec](https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients)
 
@@ -14,12 +14,13 @@ use axum::{
 use config::{Config, Network, RequestLog};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use tracing::{Instrument, Span, field::Empty};
+use tracing::Span;
 
 use crate::{
     BodyLimits, ClientAddress, HttpFigures, Peer, StandardError,
     exchange::Exchange,
-    request_id::{REQUEST_ID, RequestId, RequestIds},
+    request_id::{REQUEST_ID, RequestIds},
+    spans::{Seen, Spans},
 };
 
 /// What the frame needs to know.
@@ -30,6 +31,8 @@ pub struct Frame {
     ids: RequestIds,
     log: RequestLog,
     figures: HttpFigures,
+    /// The server's name, if somebody collects spans.
+    traced: Option<Arc<str>>,
 }
 
 impl Frame {
@@ -44,6 +47,8 @@ impl Frame {
             ids: RequestIds::default(),
             log: config.log.requests,
             figures,
+            traced: (config.tracing.otlp_endpoint.is_some())
+                .then(|| config.server_name.as_str().into()),
         }
     }
 }
@@ -63,24 +68,28 @@ async fn around(State(frame): State<Frame>, mut request: Request, next: Next) ->
     let id = frame.ids.of(request.headers(), trusted);
     request.extensions_mut().insert(address);
     request.extensions_mut().insert(frame.body);
-    let span = span_of(&request, &id);
+    let seen = Seen {
+        id: &id,
+        address,
+        trusted,
+        traced: frame.traced.as_deref(),
+    };
+    let spans = Spans::of(&request, &seen);
     let matched = request.extensions().get::<MatchedPath>();
     let exchange = Exchange::begin(
         &frame.figures,
         (request.method(), matched),
-        span.clone(),
+        spans.clone(),
         (frame.log, address),
     );
     let mut response = if request.method() == Method::OPTIONS {
         // No endpoint's logic may run for a browser's question what it may ask.
         StatusCode::NO_CONTENT.into_response()
     } else {
-        let answer = AssertUnwindSafe(next.run(request))
-            .catch_unwind()
-            .instrument(span.clone())
-            .await;
+        let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+        let answer = spans.around(answering).await;
         answer.unwrap_or_else(|panic| {
-            let _entered = span.enter();
+            let _entered = spans.enter();
             tracing::error!(cause = text_of(&*panic), "a handler panicked");
             frame.figures.panicked();
             StandardError::unknown("Internal server error.").into_response()
@@ -94,35 +103,13 @@ async fn around(State(frame): State<Frame>, mut request: Request, next: Next) ->
     exchange.answered(response)
 }
 
-/// What all lines of the log have that belong to a request. Extractors add who asks ([`requester`]).
-///
-/// An error's level, so that a filter which lets warnings through does not take them their request.
-fn span_of(request: &Request, id: &RequestId) -> Span {
-    let matched = request.extensions().get::<MatchedPath>();
-    // Some paths end in what is as good as a password.
-    let path = match matched.map(MatchedPath::as_str) {
-        Some(pattern) if pattern.contains("{token}") => pattern,
-        // The path only: the query may hold an access token.
-        _ => request.uri().path(),
-    };
-    tracing::error_span!(
-        "request",
-        request.id = id.as_str(),
-        http.method = %request.method(),
-        http.path = format_args!("{path:.PATH_CHARACTERS$}"),
-        user.id = Empty,
-        device.id = Empty,
-    )
-}
-
-/// What is shown of a path; the longest of an endpoint's, with identifiers of 255 bytes, is far shorter.
-const PATH_CHARACTERS: usize = 1_000;
-
-/// From now on the request's lines in the log say who asks.
+/// From now on the request's lines in the log say who asks, and its span does.
 pub fn requester(user_id: &str, device_id: &str) {
     let span = Span::current();
-    span.record("user.id", user_id);
-    span.record("device.id", device_id);
+    for (name, value) in [("user.id", user_id), ("device.id", device_id)] {
+        span.record(name, value);
+        traces::note(name, value);
+    }
 }
 
 fn add_cors(headers: &mut HeaderMap) {

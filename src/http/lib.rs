@@ -12,6 +12,7 @@ mod request;
 mod request_id;
 mod response;
 mod server;
+mod spans;
 mod standard_error;
 mod tally;
 mod traffic;

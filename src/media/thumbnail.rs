@@ -9,6 +9,7 @@ use store::{
     StoreError,
     tables::{self, Raw},
 };
+use tracing::{Instrument, debug_span};
 
 use crate::{
     Bytes, Content, Media, Stored, ThumbnailError, files,
@@ -130,16 +131,22 @@ impl Media {
         if stored.size > self.0.thumbnails.max_source_bytes {
             return Ok((ImageRow::TooLarge, None));
         }
-        let permit = self.decoder().await?;
+        let span = debug_span!(target: traces::TARGET, "wait for a decoder");
+        let permit = self.decoder().instrument(span).await?;
         let path = files::blob(&stored.sha256);
         let bytes = self.0.files.read_all(&path, stored.size).await?;
+        let source_bytes = i64::try_from(stored.size).unwrap_or(i64::MAX);
         let working = tokio::task::spawn_blocking(move || {
             // Moved in: who hangs up does not free a worker that still works.
             let _permit = permit;
             decide(&bytes, size, &bounds)
         });
+        let span = debug_span!(target: traces::TARGET, "make a thumbnail", source_bytes);
         // A decoder that panics has met an image that is none.
-        Ok(working.await.unwrap_or((ImageRow::Unsupported, None)))
+        Ok(working
+            .instrument(span)
+            .await
+            .unwrap_or((ImageRow::Unsupported, None)))
     }
 
     async fn decoder(&self) -> Result<tokio::sync::OwnedSemaphorePermit, ThumbnailError> {

@@ -61,6 +61,7 @@ struct Gathered {
     push_queue: u64,
     media: media::MediaFigures,
     certificate: Certificate,
+    traces: traces::TraceFigures,
     /// Free and all bytes of the disk.
     disk: Option<(u64, u64)>,
     process: Process,
@@ -111,6 +112,7 @@ impl Gathered {
             push_queue: push_queue as u64,
             media: services.media.figures(),
             certificate: Certificate::of(&services.certificates),
+            traces: services.traces.clone(),
             disk,
             process,
         })
@@ -287,7 +289,12 @@ impl Gathered {
         to.counters(&names::PUSH, results)?;
         to.counter(&names::MEDIA_RECEIVED, self.media.received_bytes)?;
         to.counter(&names::MEDIA_SENT, self.media.sent_bytes)?;
-        to.gauge(&names::THUMBNAIL_QUEUE, self.media.thumbnails_queued)
+        to.gauge(&names::THUMBNAIL_QUEUE, self.media.thumbnails_queued)?;
+        let traces = [
+            (["sent"], self.traces.sent()),
+            (["dropped"], self.traces.dropped()),
+        ];
+        to.counters(&names::SPANS, traces)
     }
 
     fn write_process(&self, to: &mut Exposition<'_>) -> fmt::Result {

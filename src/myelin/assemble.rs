@@ -22,6 +22,7 @@ use serde_json::Value;
 use store::{Batch, Store, StoreError, UserNid};
 use sync::Engine;
 use thiserror::Error;
+use traces::TraceFigures;
 use users::{DeviceKeeper, InvitePermission, KeeperFuture, OptionsError, UserNews, Users};
 
 /// Why the parts do not fit together.
@@ -125,6 +126,7 @@ pub fn assemble(
     Ok(Services {
         http: HttpFigures::default(),
         certificates: Arc::default(),
+        traces: TraceFigures::default(),
         limits: RateLimits::new(&config.rate_limits, host.clone()),
         config: Arc::new(config),
         host,

@@ -12,6 +12,7 @@ mod inherited;
 mod listening;
 mod log;
 mod opening;
+mod otlp;
 mod private;
 mod progress;
 mod serve;

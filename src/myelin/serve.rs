@@ -12,10 +12,11 @@ use rustix::{
 };
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+use traces::TraceFigures;
 
 use crate::{
-    inherited::Inherited, listening::listeners, log, opening::Opened, private::Private, router,
-    welcome,
+    inherited::Inherited, listening::listeners, log, opening::Opened, otlp::Traces,
+    private::Private, router, welcome,
 };
 
 /// Serves until SIGTERM or SIGINT.
@@ -23,7 +24,9 @@ use crate::{
 /// # Errors
 /// Whatever keeps the server from starting, in words for the person who started it.
 pub(crate) fn serve(config: Config) -> Result<(), Box<dyn Error>> {
-    let log = log::start(&config.log).map_err(|error| format!("`log.filter`: {error}"))?;
+    let traces = Traces::start(&config.tracing, config.server_name.as_str())?;
+    let log = log::start(&config.log, traces.as_ref())
+        .map_err(|error| format!("`log.filter`: {error}"))?;
     raise_file_limit();
     stay_small();
     // Changes the environment, so before there are threads.
@@ -32,28 +35,32 @@ pub(crate) fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     if config.worker_threads > 0 {
         runtime.worker_threads(config.worker_threads);
     }
-    runtime
-        .enable_all()
-        .thread_name("myelin")
-        .build()?
-        .block_on(run(config, inherited, log))
+    let runtime = runtime.enable_all().thread_name("myelin").build()?;
+    let seeing = (log, traces.as_ref().map(Traces::figures));
+    let ended = runtime.block_on(run(config, inherited, seeing));
+    // Nothing that makes spans runs any more.
+    if let Some(traces) = &traces {
+        traces.stop();
+    }
+    ended
 }
 
 async fn run(
     config: Config,
     inherited: Inherited,
-    log: Arc<dyn LogFilter>,
+    (log, traces): (Arc<dyn LogFilter>, Option<TraceFigures>),
 ) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let host = Host::system();
     let Opened {
         data,
         store,
-        services,
+        mut services,
         trigger,
         shutdown,
     } = Opened::new(config, &host).await?;
     services.administration.change_log_by(log);
+    services.traces = traces.unwrap_or_default();
     let config = Arc::clone(&services.config);
     let mut listeners = listeners(&services, inherited).await?;
     let token = services.users.bootstrap_token().await?;

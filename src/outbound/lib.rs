@@ -2,7 +2,8 @@
 //! networks ([`Filter`]) and within limits of time and size.
 //!
 //! The filter judges the address that is connected to, after names are resolved, so that no name and no redirect leads
-//! inside. Nothing of this server's is sent along: no cookies, no credentials, no proxy of the environment.
+//! inside. Nothing of this server's is sent along: no cookies, no credentials, no proxy of the environment, and no trace but
+//! to the hosts that `tracing.propagate_to` names.
 
 use std::{
     error::Error as StdError,
@@ -22,6 +23,7 @@ use reqwest::{
 };
 use thiserror::Error;
 use tokio::time::timeout;
+use tracing::{Instrument, debug_span, field::Empty};
 
 mod filter;
 
@@ -41,6 +43,8 @@ pub struct Outbound(Arc<Inner>);
 struct Inner {
     filter: Filter,
     connect_timeout: Duration,
+    /// Hosts that are told of the trace.
+    told: Vec<String>,
     /// Made when first used: reading the system's certificates takes time and memory that most servers save.
     client: OnceLock<Result<Client, String>>,
 }
@@ -124,6 +128,7 @@ impl Outbound {
         Self(Arc::new(Inner {
             filter: Filter::new(config.outbound.allowed_networks.clone()),
             connect_timeout: Duration::from_millis(config.outbound.connect_timeout_ms),
+            told: config.tracing.propagate_to.clone(),
             client: OnceLock::new(),
         }))
     }
@@ -142,7 +147,8 @@ impl Outbound {
             let mut url = url.clone();
             for _ in 0..=REDIRECTS {
                 let request = self.request(Method::GET, &url)?;
-                let response = send(request.header(header::ACCEPT, accept)).await?;
+                let request = request.header(header::ACCEPT, accept);
+                let response = self.send(request, ("GET", &url)).await?;
                 match next(&url, &response)? {
                     Some(target) => url = target,
                     None => return read(response, limits).await,
@@ -166,7 +172,8 @@ impl Outbound {
         let asking = async {
             let request = self.request(Method::POST, url)?;
             let request = request.header(header::CONTENT_TYPE, "application/json");
-            read(send(request.body(body)).await?, limits).await
+            let request = request.body(body);
+            read(self.send(request, ("POST", url)).await?, limits).await
         };
         within(limits.time, asking).await
     }
@@ -176,6 +183,51 @@ impl Outbound {
         let client = self.0.client.get_or_init(|| self.client());
         let client = client.as_ref().map_err(|why| failed(why))?;
         Ok(client.request(method, url.clone()))
+    }
+
+    /// Sends it: as a span of its own, which ends with the head of the answer.
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        (method, url): (&'static str, &Url),
+    ) -> Result<Response, OutboundError> {
+        // Of the URL the host alone: the rest may hold a secret.
+        let host = url.host_str().unwrap_or_default();
+        let span = debug_span!(
+            target: traces::TARGET,
+            "ask",
+            otel.name = method,
+            otel.kind = "client",
+            http.request.method = method,
+            http.response.status_code = Empty,
+            server.address = host,
+            error.type = Empty,
+        );
+        let sending = async {
+            let mut headers = HeaderMap::new();
+            if self.0.told.iter().any(|told| told == host) {
+                traces::pass_on(&mut headers);
+            }
+            let sent = request.headers(headers).send().await;
+            sent.map_err(|error| explain(&error))
+        };
+        let result = sending.instrument(span.clone()).await;
+        match &result {
+            Ok(response) => {
+                let status = i64::from(response.status().as_u16());
+                span.record("http.response.status_code", status);
+            }
+            Err(OutboundError::Timeout) => {
+                span.record("error.type", "timeout");
+            }
+            Err(OutboundError::Refused) => {
+                span.record("error.type", "refused");
+            }
+            Err(_) => {
+                span.record("error.type", "failed");
+            }
+        }
+        result
     }
 
     /// What can be said before a name is resolved: an address in a URL is never resolved.
@@ -255,10 +307,6 @@ async fn within<T>(
     timeout(time, asking)
         .await
         .map_err(|_| OutboundError::Timeout)?
-}
-
-async fn send(request: RequestBuilder) -> Result<Response, OutboundError> {
-    request.send().await.map_err(|error| explain(&error))
 }
 
 /// Where `response` redirects to, if it does.

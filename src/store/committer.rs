@@ -17,7 +17,7 @@ use crate::{
     engine::{Engine, WriteError},
     facts::{self, Facts},
     guards::Written,
-    queue::{After, End, Job, Queue},
+    queue::{After, End, Job, Queue, size},
 };
 
 /// The commit thread, seen from outside.
@@ -137,12 +137,23 @@ impl Worker {
                 operations.append(&mut job.operations);
             }
         }
-        if let Err(WriteError(reason)) = self.write(operations, awaited, last) {
-            fail(&self.engine, &self.queue, &reason);
-            for job in jobs {
-                job.answer(Err(StoreError::Engine(reason.clone())));
+        let synced = match self.write(operations, awaited, last) {
+            Ok(synced) => synced,
+            Err(WriteError(reason)) => {
+                fail(&self.engine, &self.queue, &reason);
+                for job in jobs {
+                    job.answer(Err(StoreError::Engine(reason.clone())));
+                }
+                return;
             }
-            return;
+        };
+        let group_batches = size(jobs.len());
+        for job in &jobs {
+            job.trace.record("commit.group_batches", group_batches);
+            if let Some(synced) = synced {
+                let micros = i64::try_from(synced.as_micros()).unwrap_or(i64::MAX);
+                job.trace.record("commit.sync_us", micros);
+            }
         }
         self.publish(jobs, refused);
     }
@@ -161,12 +172,13 @@ impl Worker {
         jobs.iter().map(check).collect()
     }
 
+    /// Gives how long it took if it waited for the disk.
     fn write(
         &mut self,
         mut operations: Vec<Operation>,
         awaited: bool,
         last: Pos,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Option<Duration>, WriteError> {
         // A position is published only below a mark that is on disk.
         let reserve = last.0 + facts::RESERVED / 2 > self.reserved.0;
         let reserved = Pos(last.0 + facts::RESERVED);
@@ -174,20 +186,21 @@ impl Worker {
             operations.push(facts::clock(reserved));
         }
         if operations.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let sync = reserve || (awaited && self.durability == Durability::Fsync);
         let began = Instant::now();
         self.engine.write(operations.iter(), sync)?;
-        if sync {
-            self.queue.counters.synced(began.elapsed());
+        let synced = sync.then(|| began.elapsed());
+        if let Some(took) = synced {
+            self.queue.counters.synced(took);
         } else if self.durability == Durability::Interval {
             self.queue.set_unsynced();
         }
         if reserve {
             self.reserved = reserved;
         }
-        Ok(())
+        Ok(synced)
     }
 
     fn publish(&self, jobs: Vec<Job>, refused: Vec<Option<StoreError>>) {

@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, oneshot};
-use tracing::Span;
+use tracing::{Span, debug_span, field::Empty};
 
 use crate::{
     Batch, Pos, Stats, StoreError, Unwritable,
@@ -69,6 +69,8 @@ pub(crate) struct Job {
     pub(crate) after: Vec<After>,
     /// The request that the batch is of: what follows it is logged as its.
     pub(crate) span: Span,
+    /// From the queue to the disk, for who collects such.
+    pub(crate) trace: Span,
     pub(crate) done: Option<oneshot::Sender<Result<Pos, StoreError>>>,
 }
 
@@ -87,6 +89,7 @@ impl Job {
 pub struct Queued {
     first: Pos,
     last: Pos,
+    trace: Span,
     done: oneshot::Receiver<Result<Pos, StoreError>>,
 }
 
@@ -114,8 +117,17 @@ impl Future for Queued {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let done = Pin::new(&mut self.done).poll(context);
+        if done.is_ready() {
+            // A span ends where it was left last.
+            self.trace.in_scope(|| ());
+        }
         done.map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
     }
+}
+
+/// For an attribute of a span, whose numbers are these.
+pub(crate) fn size(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
 }
 
 /// What everybody does with it.
@@ -154,8 +166,21 @@ impl Queue {
             relaxed: batch.relaxed,
             after: batch.after,
             span: Span::current(),
+            trace: if batch.relaxed {
+                // Nobody waits for it.
+                Span::none()
+            } else {
+                debug_span!(
+                    target: traces::TARGET,
+                    "commit",
+                    commit.bytes = size(bytes),
+                    commit.group_batches = Empty,
+                    commit.sync_us = Empty
+                )
+            },
             done: Some(sender),
         };
+        let trace = job.trace.clone();
         let mut waiting = self.waiting.lock();
         waiting.check()?;
         // A batch larger than the bound passes when it is alone.
@@ -171,7 +196,12 @@ impl Queue {
         waiting.push(job);
         drop(waiting);
         self.work.notify_one();
-        Ok(Queued { first, last, done })
+        Ok(Queued {
+            first,
+            last,
+            trace,
+            done,
+        })
     }
 
     /// No position up to `upto` will be given out any more.
@@ -195,6 +225,7 @@ impl Queue {
             relaxed: true,
             after: vec![after],
             span: Span::current(),
+            trace: Span::none(),
             done: None,
         });
         drop(waiting);

@@ -5,6 +5,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use ruma::{OwnedDeviceId, OwnedUserId, presence::PresenceState};
 use store::{Pos, UserNid};
 use tokio::time::Instant;
+use tracing::{Instrument, debug_span};
 
 use crate::{Body, Engine, Filter, SyncError, answer::Answer};
 
@@ -58,8 +59,13 @@ impl Engine {
             request.since = request.since.map(|since| since.min(upto));
             request.inbox = request.inbox.min(upto);
 
-            let mut answer = Answer::begin(self, &held, &request, upto).await?;
-            let first = answer.first().await?;
+            let composing = async {
+                let mut answer = Answer::begin(self, &held, &request, upto).await?;
+                let first = answer.first().await?;
+                Ok::<_, SyncError>((answer, first))
+            };
+            let span = debug_span!(target: traces::TARGET, "compose");
+            let (answer, first) = composing.instrument(span).await?;
             // A store that is closed publishes nothing more.
             let stopping = self.0.shutdown.is_started() || upto < latest;
             if !first.is_empty || immediate || stopping || Instant::now() >= deadline {

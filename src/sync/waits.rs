@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use figures::{Counter, Gauge};
 use tokio::{sync::futures::Notified, time::Instant};
+use tracing::{Instrument, debug_span, field::Empty};
 
 use crate::Engine;
 
@@ -54,11 +55,16 @@ impl Engine {
     pub(crate) async fn wait(&self, news: Pin<&mut Notified<'_>>, deadline: Instant) {
         let waits = &self.0.waits;
         let _waiting = waits.waiting.hold();
-        let ended_by = tokio::select! {
-            () = news => &waits.news,
-            () = tokio::time::sleep_until(deadline) => &waits.time,
-            () = self.0.shutdown.wait() => &waits.stop,
+        let span = debug_span!(target: traces::TARGET, "wait for news", ended_by = Empty);
+        let waiting = async {
+            tokio::select! {
+                () = news => (&waits.news, "news"),
+                () = tokio::time::sleep_until(deadline) => (&waits.time, "timeout"),
+                () = self.0.shutdown.wait() => (&waits.stop, "shutdown"),
+            }
         };
-        ended_by.increment();
+        let (count, ended_by) = waiting.instrument(span.clone()).await;
+        count.increment();
+        span.record("ended_by", ended_by);
     }
 }

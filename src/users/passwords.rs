@@ -20,6 +20,7 @@ use figures::Counter;
 use host::Host;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tracing::{Instrument, debug_span};
 
 use crate::{OptionsError, PasswordError};
 
@@ -161,6 +162,7 @@ impl Passwords {
             .inspect_err(|_| self.refused.increment())?;
         let permit = Arc::clone(&self.workers)
             .acquire_owned()
+            .instrument(debug_span!(target: traces::TARGET, "wait for a password worker"))
             .await
             .map_err(|_| PasswordError::Busy)?;
         let memories = Arc::clone(&self.memories);
@@ -175,7 +177,11 @@ impl Passwords {
             done
         });
         self.watch_memories();
-        let done = done.await.map_err(|_| PasswordError::Failed)?;
+        let span = debug_span!(target: traces::TARGET, "hash a password");
+        let done = done
+            .instrument(span)
+            .await
+            .map_err(|_| PasswordError::Failed)?;
         self.hashed.increment();
         Ok(done)
     }

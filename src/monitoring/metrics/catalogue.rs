@@ -154,6 +154,9 @@ catalogue! {
     RENEWAL_FAILING = gauge("myelin_tls_acme_failing", &[],
         "1 if the last attempt to get a certificate failed, 0 if not; absent without `tls.acme_domains`.");
 
+    SPANS = counter("myelin_trace_spans_total", &["result"],
+        "Spans for the collector in `tracing.otlp_endpoint`: `sent`, and `dropped` because the queue was full or the collector did not take them.");
+
     DISK_FREE = gauge("myelin_data_disk_free_bytes", &[], "Bytes that the server may still write to the file system of its data directory.");
     DISK_SIZE = gauge("myelin_data_disk_size_bytes", &[], "The size of that file system.");
 
