@@ -3,11 +3,12 @@
 //! [spec](https://spec.matrix.org/v1.19/rooms/v12/#state-resolution)
 //!
 //! The algorithm is ruma's. It wants whole states and the whole auth chain of each; here it gets of both only what can make
-//! a difference, so that the cost follows the disagreement and not the room:
+//! a difference:
 //!
 //! * Of the state that is agreed on it gets those keys that an event in question replaces or is authorised by.
 //! * Of the auth chains it gets their difference. Numbers that grow along the auth graph let the walk end where the chains
-//!   have become one, and leave out agreed state from before the first event that is not in all of them.
+//!   have become one. Of the agreed state, what is younger than the first event that is not in all chains is looked at once:
+//!   that alone grows with the room.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
@@ -194,15 +195,24 @@ impl<K: Known> Walk<'_, K> {
 
     /// Leaves out what is in the auth chain of agreed state, and so in the chains of all.
     fn without_agreed(&self, mut events: BTreeSet<Numbered>) -> HashSet<OwnedEventId> {
-        if let Some(&(first, _)) = events.first() {
-            let mut seen = HashSet::new();
-            let mut pending = self.known.agreed_after(first);
-            while let Some(id) = pending.pop() {
-                for named in self.auth_events(&id) {
-                    if named.0 >= first && seen.insert(named.1.clone()) {
-                        events.remove(&named);
-                        pending.push(named.1);
-                    }
+        let Some(&(first, _)) = events.first() else {
+            return HashSet::new();
+        };
+        let mut seen = HashSet::new();
+        let mut pending = self.known.agreed_after(first);
+        while !events.is_empty()
+            && let Some(id) = pending.pop()
+        {
+            let Some(event) = self.known.event(&id) else {
+                continue;
+            };
+            for named in &event.auth_events {
+                if let Some(number) = self.known.number(named)
+                    && number >= first
+                    && seen.insert(number)
+                {
+                    events.remove(&(number, named.clone()));
+                    pending.push(named.clone());
                 }
             }
         }

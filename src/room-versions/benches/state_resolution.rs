@@ -1,5 +1,5 @@
-//! What it costs when branches meet: growing with what is disputed, not with the room. Beside it, ruma's function on whole
-//! states and chains, which decides the same (`tests/state_resolution.rs`).
+//! What it costs when branches meet. Beside it, ruma's function on whole states and chains, which decides the same
+//! (`tests/state_resolution.rs`).
 
 use std::hint::black_box;
 
