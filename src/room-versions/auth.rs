@@ -11,7 +11,7 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use crate::{Pdu, Rules};
+use crate::{Pdu, Rules, powers::Slim};
 
 /// The rules forbid the event (`M_FORBIDDEN`), or its content is not what its type demands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +62,7 @@ impl Rules {
             // A create event has no auth events, so the rules that are independent of state are all that apply.
             check_state_independent_auth_rules(rules, event, |_: &EventId| None::<Arc<Pdu>>)
         } else {
+            let state = |of: &StateEventType, key: &str| Some(Slim::new(state(of, key)?, event));
             check_state_dependent_auth_rules(rules, event, state)
         };
         verdict.map_err(AuthError::new)

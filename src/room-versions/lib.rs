@@ -19,6 +19,7 @@ mod content;
 mod fixture;
 mod parts;
 mod pdu;
+mod powers;
 mod redact;
 mod resolve;
 mod rules;

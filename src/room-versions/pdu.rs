@@ -1,6 +1,6 @@
 //! An event as the rules read it.
 
-use std::borrow::Borrow as _;
+use std::{borrow::Borrow as _, sync::OnceLock};
 
 use ruma::{
     EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UInt,
@@ -11,7 +11,7 @@ use ruma::{
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::{Reference, Rules, canonical, pdu_json};
+use crate::{Reference, Rules, canonical, pdu_json, powers::Powers};
 
 /// A persistent data unit: an event with what the rules need of it. The content stays the bytes that it was.
 ///
@@ -46,6 +46,8 @@ pub struct Pdu {
     has_room_id: bool,
     /// Its reference hash, where `prev_events` and `auth_events` of later events need it (versions 1 and 2).
     sha256: Option<Box<str>>,
+    /// Read when it is first asked for, of an event of power levels.
+    powers: OnceLock<Option<Box<Powers>>>,
 }
 
 /// A stored event that does not read as an event of its room version.
@@ -142,6 +144,7 @@ impl Rules {
             rejected: false,
             has_room_id,
             sha256: self.hash_for_references(client, federation)?,
+            powers: OnceLock::new(),
         })
     }
 
@@ -194,6 +197,12 @@ impl Pdu {
             event_id: self.event_id.clone(),
             sha256: self.sha256.clone(),
         }
+    }
+
+    /// Its content taken apart, if it is one of power levels that gives power to many.
+    pub(crate) fn powers(&self) -> Option<&Powers> {
+        let read = || Powers::of(&self.content).map(Box::new);
+        self.powers.get_or_init(read).as_deref()
     }
 
     /// Its place in the room's state, if it is a state event.
