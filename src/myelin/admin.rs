@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use http_layer::Peer;
 use tower::ServiceExt;
 
-use crate::{data_dir::DataDir, opening::Opened, router};
+use crate::{data_dir::DataDir, giving_back::GivingBack, opening::Opened, router};
 
 /// Where an administrator's access token is, for a server elsewhere.
 const TOKEN: &str = "MYELIN_ADMIN_TOKEN";
@@ -59,6 +59,7 @@ async fn here(command: Admin, config: Config) -> Result<Result<(), AskError>, Bo
         return Ok(Err(AskError::Unreachable(message)));
     }
     let host = Host::system();
+    let _giving_back = GivingBack::of(&config.data_dir);
     let opened = Opened::new(config, &host).await?;
     let local = Local(router(opened.services));
     let done = command.run(&local, host).await;

@@ -21,6 +21,7 @@ use crate::{
     check::write_finding,
     checkpoint,
     data_dir::DataDir,
+    giving_back::GivingBack,
     progress::{Bar, Elsewhere},
 };
 
@@ -194,6 +195,8 @@ type Done = Result<Told, Box<dyn Error>>;
 fn created(to: &Path, full: bool, load: &impl Load, (host, bar): (&Host, &Bar)) -> Done {
     let config = load.config()?;
     let archive = Archive::open_to_write(to)?;
+    // Outlives the checkpoint, whose files are the database's own under other names.
+    let _giving_back = GivingBack::of(&config.data_dir);
     let data = DataDir::of(&config)?;
     let mut copied = None;
     let media = match config.media.backend {

@@ -15,6 +15,7 @@ use store::{Store, StoreOptions};
 use crate::{
     checkpoint,
     data_dir::DataDir,
+    giving_back::GivingBack,
     opening::store_options,
     progress::{Bar, Elsewhere},
 };
@@ -79,6 +80,7 @@ fn looked(
 ) -> Result<Report, Box<dyn Error>> {
     let config = load()?;
     let host = Host::system();
+    let _giving_back = GivingBack::of(&config.data_dir);
     let data = DataDir::of(&config)?;
     let is_running = checkpoint::is_running(&config)?;
     if is_running && command.repair {

@@ -8,6 +8,7 @@ mod checkpoint;
 mod command_line;
 mod data_dir;
 mod doctor;
+mod giving_back;
 mod inherited;
 mod listening;
 mod log;
