@@ -77,6 +77,16 @@ impl Server {
         Client::new(&self.url)
     }
 
+    /// A client of the private listener, which `metrics.listen` names; where it is is in the log before the server is ready.
+    pub fn private_client(&self) -> Client {
+        let log = self.log();
+        let said = log.lines().find(|line| line.contains("figures and health"));
+        let port = said.and_then(|line| line.split_once("http://127.0.0.1:"));
+        let (_, port) = port.unwrap_or_else(|| panic!("a private listener: {log}"));
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        Client::new(&format!("http://127.0.0.1:{port}"))
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.url
             .trim_start_matches("http://")

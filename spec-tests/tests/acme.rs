@@ -165,6 +165,24 @@ impl Authority {
                 found.is_some()
             },
         );
+        // It is shown first; then the attempt is said and written to be over.
+        until(
+            || server.log(),
+            || {
+                server
+                    .log()
+                    .matches("a new certificate is in force")
+                    .count()
+                    > before.len()
+            },
+        );
+        until(
+            || "the attempt is over".to_owned(),
+            || {
+                let state = fs::read(server.dir().join("data/acme/state.json")).unwrap();
+                serde_json::from_slice::<Value>(&state).unwrap()["attempt"].is_null()
+            },
+        );
         let found = found.unwrap();
         assert!(found.answer.starts_with("HTTP/1.1 200"), "{}", found.answer);
         found.certificate

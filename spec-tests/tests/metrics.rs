@@ -16,11 +16,7 @@ fn watched(settings: &[(&str, &str)]) -> (Server, Client) {
     let mut all = vec![("metrics.listen", "[\"127.0.0.1:0\"]")];
     all.extend(settings);
     let server = Server::with(&all);
-    let log = server.log();
-    let said = log.lines().find(|line| line.contains("figures and health"));
-    let (_, address) = said.unwrap().split_once("http://127.0.0.1:").unwrap();
-    let port: String = address.chars().take_while(char::is_ascii_digit).collect();
-    let private = Client::new(&format!("http://127.0.0.1:{port}"));
+    let private = server.private_client();
     (server, private)
 }
 

@@ -394,15 +394,6 @@ fn the_trace_is_told_to_the_hosts_that_the_options_name_and_to_nobody_else() {
     assert!(!sent.concat().contains("in-the-query"));
 }
 
-/// A client of the private listener.
-fn private(server: &Server) -> Client {
-    let log = server.log();
-    let said = log.lines().find(|line| line.contains("figures and health"));
-    let (_, address) = said.unwrap().split_once("http://127.0.0.1:").unwrap();
-    let port: String = address.chars().take_while(char::is_ascii_digit).collect();
-    Client::new(&format!("http://127.0.0.1:{port}"))
-}
-
 /// What the metrics say of spans, once they say more than `than` of them.
 #[track_caller]
 fn more_than(than: f64, result: &str, private: &Client) -> f64 {
@@ -427,7 +418,7 @@ fn a_collector_that_is_gone_costs_spans_and_nothing_else() {
     };
     let metrics = [("metrics.listen", "[\"127.0.0.1:0\"]")];
     let server = sending_to(&format!("http://{address}"), &metrics);
-    let (alice, private) = (server.client().register("alice"), private(&server));
+    let (alice, private) = (server.client().register("alice"), server.private_client());
     let room = alice.public_room();
     alice.say(&room, "hello");
     let lost = more_than(0.0, "dropped", &private);

@@ -11,7 +11,7 @@ pub(crate) struct Private {
 }
 
 impl Private {
-    /// Listens on `metrics.listen`, which may be empty.
+    /// Listens on `metrics.listen`, which may be empty, and says where before anybody is served.
     ///
     /// # Errors
     /// In words for the person who started the server.
@@ -22,6 +22,10 @@ impl Private {
             let listener = Listener::bind(listen).await;
             let wrong = |error| format!("`metrics.listen`: cannot listen on {listen}: {error}");
             listeners.push(listener.map_err(wrong)?);
+        }
+        if !listeners.is_empty() {
+            let addresses: Vec<String> = listeners.iter().map(Listener::address).collect();
+            tracing::info!(addresses = addresses.join(", "), "figures and health");
         }
         let router = monitoring::private(services.clone());
         Ok(Self {
@@ -35,8 +39,6 @@ impl Private {
         if self.listeners.is_empty() {
             return;
         }
-        let addresses: Vec<String> = self.listeners.iter().map(Listener::address).collect();
-        tracing::info!(addresses = addresses.join(", "), "figures and health");
         self.server.serve(self.listeners, end).await;
     }
 }

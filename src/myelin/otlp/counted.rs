@@ -110,16 +110,16 @@ impl<E: SpanExporter> SpanExporter for Told<E> {
         let was_well = self.well.swap(result.is_ok(), Ordering::Relaxed);
         match &result {
             Ok(()) => {
-                self.gate.figures.add_sent(spans);
                 if !was_well {
                     tracing::info!("the collector takes spans again");
                 }
+                self.gate.figures.add_sent(spans);
             }
             Err(error) => {
-                self.gate.figures.add_dropped(spans);
                 if was_well {
                     tracing::warn!(cause = %error, "the collector takes no spans; they are lost");
                 }
+                self.gate.figures.add_dropped(spans);
             }
         }
         result
