@@ -13,6 +13,7 @@ pub mod open_metrics;
 mod openapi;
 mod proxy;
 mod server;
+mod tls;
 mod values;
 
 use std::io::Write;
@@ -20,7 +21,8 @@ use std::io::Write;
 pub use client::{Client, Response, User};
 pub use feed::Feed;
 pub use proxy::{Fault, proxy};
-pub use server::Server;
+pub use server::{Server, free_address};
+pub use tls::{Shown, get_over_tls};
 pub use values::{encode, event_ids, find_event, find_state, fresh, room_path};
 
 /// How long a condition may take to come true before the test fails, in seconds.

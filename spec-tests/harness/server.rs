@@ -320,7 +320,8 @@ fn binary() -> PathBuf {
     BINARY.get_or_init(find).clone()
 }
 
-fn free_address() -> SocketAddr {
+/// Where nobody listened a moment ago.
+pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a free port")

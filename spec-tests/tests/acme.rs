@@ -5,23 +5,17 @@
 use std::{
     env,
     fs::{self, metadata},
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
-use spec_tests::{PATIENCE_SECONDS, Server, skip};
+use spec_tests::{PATIENCE_SECONDS, Server, Shown, free_address, get_over_tls, skip};
 use tempfile::TempDir;
 
 /// A lifetime in which nothing is renewed, in seconds: ninety days.
@@ -117,7 +111,9 @@ impl Authority {
     /// The root of what it issues, since its last start.
     fn root(&self) -> CertificateDer<'static> {
         let roots = vec![self.certificate.clone()];
-        let answer = get(self.management, &roots, "/roots/0").unwrap().answer;
+        let answer = get_over_tls(self.management, &roots, "/roots/0")
+            .unwrap()
+            .answer;
         let pem = answer.find("-----BEGIN").map(|start| &answer[start..]);
         CertificateDer::from_pem_slice(pem.unwrap_or(&answer).as_bytes()).unwrap()
     }
@@ -141,8 +137,8 @@ impl Authority {
     }
 
     /// What our server shows a client who believes `root`.
-    fn seen(&self, root: &CertificateDer<'static>) -> Result<Seen, std::io::Error> {
-        get(
+    fn seen(&self, root: &CertificateDer<'static>) -> Result<Shown, std::io::Error> {
+        get_over_tls(
             self.tls,
             std::slice::from_ref(root),
             "/_matrix/client/versions",
@@ -213,48 +209,6 @@ fn program() -> Option<PathBuf> {
             String::from_utf8_lossy(&text).contains("-dnsserver")
         })
     })
-}
-
-/// What a client was shown.
-struct Seen {
-    certificate: CertificateDer<'static>,
-    answer: String,
-}
-
-/// `GET path` over TLS, from one that shows a certificate that `roots` vouch for.
-fn get(
-    address: SocketAddr,
-    roots: &[CertificateDer<'static>],
-    path: &str,
-) -> Result<Seen, std::io::Error> {
-    let mut store = RootCertStore::empty();
-    for root in roots {
-        store.add(root.clone()).unwrap();
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(store)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(address)?);
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let chain = stream.conn.peer_certificates().unwrap_or_default();
-    Ok(Seen {
-        certificate: chain[0].clone().into_owned(),
-        answer,
-    })
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }
 
 /// Asks until it is so.

@@ -14,7 +14,7 @@ const PASSWORD: &str = "correct horse battery staple";
 
 #[test]
 fn a_new_administrators_first_hour() {
-    let metrics = free_address();
+    let metrics = spec_tests::free_address().to_string();
     let mut server = Server::with(&[
         ("registration.mode", "\"token\""),
         ("metrics.listen", &format!("[\"{metrics}\"]")),
@@ -164,10 +164,4 @@ fn export_metrics(address: &str) {
     for name in ["process_resident_memory_bytes", "myelin_"] {
         assert!(text.contains(name), "{text}");
     }
-}
-
-/// A port that was free a moment ago.
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }

@@ -2,21 +2,15 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Command, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName},
-};
-use spec_tests::{PATIENCE_SECONDS, Server};
+use rustls::pki_types::CertificateDer;
+use spec_tests::{PATIENCE_SECONDS, Server, free_address, get_over_tls};
 use tempfile::TempDir;
 
 /// Files that a server shows its certificate from.
@@ -55,24 +49,8 @@ impl Certificate {
 
     /// What the server answers to `GET path`, if it shows this certificate.
     fn get(&self, address: SocketAddr, path: &str) -> Result<String, std::io::Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone()).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").unwrap();
-        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-        let mut stream = StreamOwned::new(connection, TcpStream::connect(address)?);
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        let shown = get_over_tls(address, std::slice::from_ref(&self.der), path)?;
+        Ok(shown.answer)
     }
 }
 
@@ -82,11 +60,6 @@ fn write_fresh(directory: &Path) -> CertificateDer<'static> {
     fs::write(directory.join("cert.pem"), cert.pem()).unwrap();
     fs::write(directory.join("key.pem"), signing_key.serialize_pem()).unwrap();
     cert.der().clone()
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }
 
 fn hang_up(server: &Server) {
