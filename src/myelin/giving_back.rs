@@ -4,10 +4,23 @@
 //! may keep others from them, they would keep the server, which runs as a user of its own, from starting.
 
 use std::{
-    fs, io,
-    os::unix::fs::{MetadataExt, lchown},
+    io,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
+
+use rustix::{
+    fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fstat, open, openat},
+    process::geteuid,
+};
+
+/// To read a folder.
+const FOLDER: OFlags = OFlags::DIRECTORY
+    .union(OFlags::RDONLY)
+    .union(OFlags::CLOEXEC);
+
+/// To look at something whatever it is, a link itself included.
+const ENTRY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Gives back when it is dropped: to be made before the database is opened, so that it outlives it.
 pub(crate) struct GivingBack(PathBuf);
@@ -21,7 +34,7 @@ impl GivingBack {
 
 impl Drop for GivingBack {
     fn drop(&mut self) {
-        if !rustix::process::geteuid().is_root() {
+        if !geteuid().is_root() {
             return;
         }
         if let Err(error) = give_back(&self.0) {
@@ -33,24 +46,37 @@ impl Drop for GivingBack {
 
 /// Gives what is root's below `path` to the owner of `path` itself.
 fn give_back(path: &Path) -> io::Result<()> {
-    let owner = match fs::metadata(path) {
-        Ok(owner) if owner.uid() != 0 => owner,
-        // It is root's own, or there is none.
-        _ => return Ok(()),
+    let Ok(top) = open(path, FOLDER, Mode::empty()) else {
+        // There is none.
+        return Ok(());
     };
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            // Of the entry itself: whoever owns the directory can put links there, to files that are not theirs.
-            let known = fs::symlink_metadata(&path)?;
-            if known.is_dir() {
-                folders.push(path.clone());
-            }
-            let ours = known.is_dir() || (known.is_file() && known.nlink() == 1);
-            if known.uid() == 0 && ours {
-                lchown(&path, Some(owner.uid()), Some(owner.gid()))?;
-            }
+    let owner = fstat(&top)?;
+    if owner.st_uid == 0 {
+        return Ok(());
+    }
+    give_below(&top, &owner)
+}
+
+/// By descriptors, not by paths: whoever owns the directory can swap what is in it for links to files that are not theirs
+/// at any moment, and what was looked at has to be what is given.
+fn give_below(folder: &OwnedFd, owner: &Stat) -> io::Result<()> {
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let found = openat(folder, name, ENTRY, Mode::empty())?;
+        let known = fstat(&found)?;
+        let kind = FileType::from_raw_mode(known.st_mode);
+        if kind == FileType::Directory {
+            give_below(&openat(&found, c".", FOLDER, Mode::empty())?, owner)?;
+        }
+        let ours =
+            kind == FileType::Directory || (kind == FileType::RegularFile && known.st_nlink == 1);
+        if known.st_uid == 0 && ours {
+            let (user, group) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
+            chownat(&found, c"", Some(user), Some(group), AtFlags::EMPTY_PATH)?;
         }
     }
     Ok(())

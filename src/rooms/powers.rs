@@ -9,7 +9,7 @@ use store::{Pos, RoomNid, Scan, UserNid, rows::Membership, tables::Timeline};
 
 use crate::{Event, RoomError, Rooms};
 
-/// Members with power that are asked, at most.
+/// Members with power that are found, at most.
 const MAX_HELPERS: usize = 50;
 
 /// The level of somebody who is not in the room's list, where a creator stands above it.
@@ -36,9 +36,11 @@ impl Rooms {
         helpers.sort_by_key(|(_, level)| std::cmp::Reverse(*level));
         let mut joined = Vec::new();
         for (user, level) in helpers {
-            let is_member = self.is_local(&user) && self.is_joined(room_id, &user).await?;
-            if is_member && joined.len() < MAX_HELPERS {
+            if self.is_local(&user) && self.is_joined(room_id, &user).await? {
                 joined.push((user, level));
+            }
+            if joined.len() == MAX_HELPERS {
+                break;
             }
         }
         Ok(joined)
