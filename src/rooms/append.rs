@@ -26,6 +26,7 @@ use store::{
 use crate::{
     Event, MemberChange, Previous, RoomError, Rooms,
     event::event_key,
+    latest::Counted,
     relations::Annotation,
     room::{Current, Room, StateSlot, TransactionKey, Writer, slot, state_key_name},
 };
@@ -83,6 +84,7 @@ pub(crate) struct Staged {
     row: EventRow,
     previous: Option<Previous>,
     pub(crate) member: Option<MemberChange>,
+    pub(crate) counted: Counted,
 }
 
 impl Staged {
@@ -378,7 +380,12 @@ impl<'a> Append<'a> {
         head.depth = pdu.depth;
         head.forward_extremities = vec![rsn];
         self.ahead.forward_extremities = vec![pdu.reference()];
-        self.stage_highlights(&class, pos).await?;
+        let counted = Counted {
+            threaded: class.is_threaded(),
+            mentions: self.stage_highlights(&class, pos).await?,
+            notifying: timeline.notifying,
+            highlighting: timeline.highlighting,
+        };
         if let Some(relation) = &class.relation {
             self.rooms
                 .write_relation(
@@ -423,6 +430,7 @@ impl<'a> Append<'a> {
             row,
             previous,
             member,
+            counted,
         });
         Ok(pdu.event_id.clone())
     }

@@ -32,6 +32,7 @@ mod guests;
 mod hierarchy;
 mod history;
 mod joined_since;
+mod latest;
 mod membership;
 mod news;
 mod notify;

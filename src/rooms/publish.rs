@@ -20,6 +20,7 @@ impl Rooms {
         }
         for staged in staged {
             let (room, member) = (Arc::clone(&staged.room), staged.member.clone());
+            let counted = staged.counted;
             let event = match staged.into_event(first) {
                 Ok(event) => Arc::new(event),
                 Err(error) => {
@@ -31,7 +32,7 @@ impl Rooms {
             self.0
                 .events
                 .insert((event.room, event.rsn), Arc::clone(&event));
-            room.published(Arc::clone(&event));
+            room.published(Arc::clone(&event), counted);
             if event.is_state() {
                 self.directory().room_changed(room.nid);
             }

@@ -15,7 +15,11 @@ use store::{
     tables::{CurrentState, Events, RoomHeads},
 };
 
-use crate::{Event, RoomError, relations::Annotation};
+use crate::{
+    Event, RoomError,
+    latest::{Counted, Latest},
+    relations::Annotation,
+};
 
 /// How many of the latest events a room keeps at hand for waiting clients (DESIGN §5).
 const RECENT_EVENTS: usize = 32;
@@ -76,6 +80,7 @@ pub(crate) struct Current {
 struct Recent {
     events: VecDeque<Arc<Event>>,
     complete_after: Pos,
+    latest: Latest,
 }
 
 pub(crate) fn slot(event_type: &str, state_key: &str) -> StateSlot {
@@ -110,6 +115,7 @@ impl Room {
             recent: Mutex::new(Recent {
                 events: VecDeque::new(),
                 complete_after: Pos::ZERO,
+                latest: Latest::since(Pos::ZERO),
             }),
         }
     }
@@ -145,6 +151,7 @@ impl Room {
             recent: Mutex::new(Recent {
                 events: VecDeque::new(),
                 complete_after,
+                latest: Latest::since(complete_after),
             }),
         })
     }
@@ -162,8 +169,9 @@ impl Room {
     }
 
     /// A new event is kept: readers may have it.
-    pub(crate) fn published(&self, event: Arc<Event>) {
+    pub(crate) fn published(&self, event: Arc<Event>, counted: Counted) {
         let mut recent = self.recent.lock();
+        recent.latest.published(event.pos, counted);
         recent.events.push_back(event);
         if recent.events.len() > RECENT_EVENTS
             && let Some(gone) = recent.events.pop_front()
@@ -180,6 +188,7 @@ impl Room {
     /// An event was redacted: readers get its new form from here on.
     pub(crate) fn replaced(&self, event: &Arc<Event>) {
         let mut recent = self.recent.lock();
+        recent.latest.redacted(event.pos);
         for held in &mut recent.events {
             if held.rsn == event.rsn {
                 *held = Arc::clone(event);
@@ -191,6 +200,11 @@ impl Room {
                 *held = Arc::new(told);
             }
         }
+    }
+
+    /// Where the latest events of some kinds are.
+    pub(crate) fn latest(&self) -> Latest {
+        self.recent.lock().latest
     }
 
     /// The latest events with `after < pos <= upto`, newest last, at most `limit` of them, and whether there are more;

@@ -14,7 +14,7 @@ use store::{
     tables::{Highlights, Horizons, ReadThreads, ReadUpTo, Receipts, Threads, Timeline, Uncounted},
 };
 
-use crate::{Event, RoomError, Rooms, relations::Kind};
+use crate::{Event, RoomError, Rooms, latest::Latest, relations::Kind};
 
 /// What is unread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,11 +93,26 @@ impl Rooms {
         room: RoomNid,
         query: &UnreadQuery<'_>,
     ) -> Result<RoomUnread, RoomError> {
-        let mark = self.read_mark(room, query.user).await?;
-        let Some(main) = mark.main else {
+        let latest = match self.loaded(room) {
+            Some(room) => room.latest(),
+            None => Latest::unknown(),
+        };
+        self.unread_beside(room, query, latest).await
+    }
+
+    /// As [`Rooms::unread`], without look-ups for what `latest` knows not to be there.
+    async fn unread_beside(
+        &self,
+        room: RoomNid,
+        query: &UnreadQuery<'_>,
+        latest: Latest,
+    ) -> Result<RoomUnread, RoomError> {
+        let store = self.store();
+        let Some(main) = store.get::<ReadUpTo>(&(room, query.user)).await? else {
             // Whoever joins has read their own join: only users made members by others' events get here.
             return Ok(RoomUnread::default());
         };
+        let mark = self.mark_of_threads(room, query, main, &latest).await?;
         let from = match mark.threads {
             Some(threads) if query.by_thread => threads.min(main),
             _ => main,
@@ -111,15 +126,21 @@ impl Rooms {
             query,
             mark: &mark,
             main,
-            highlights: self
-                .highlights(room, query.user, (from, query.upto))
-                .await?,
+            highlights: if latest.mentions_after(from) {
+                self.highlights(room, query.user, (from, query.upto))
+                    .await?
+            } else {
+                Vec::new()
+            },
+            latest,
             unread: RoomUnread::default(),
         };
         if main < query.upto {
             count.main_timeline().await?;
         }
-        count.threads(from).await?;
+        if latest.threads_after(from) {
+            count.threads(from).await?;
+        }
         let mut unread = count.unread;
         if !query.by_thread {
             for thread in std::mem::take(&mut unread.threads).into_values() {
@@ -168,6 +189,34 @@ impl Rooms {
             }
         }
         Ok(unread)
+    }
+
+    /// The mark of somebody who has read the main timeline up to `main`, so far as it is needed: of the threads where there
+    /// are some, of single ones where there is something after it.
+    async fn mark_of_threads(
+        &self,
+        room: RoomNid,
+        query: &UnreadQuery<'_>,
+        main: Pos,
+        latest: &Latest,
+    ) -> Result<ReadMark, RoomError> {
+        let mut mark = ReadMark {
+            main: Some(main),
+            threads: Some(main),
+            by_root: Vec::new(),
+        };
+        if query.by_thread || latest.threads_after(main) {
+            let threads = self
+                .store()
+                .get::<ReadThreads>(&(room, query.user))
+                .await?
+                .unwrap_or(main);
+            mark.threads = Some(threads);
+            if latest.threads_after(threads.min(main)) {
+                mark.by_root = self.thread_receipts(room, query.user).await?;
+            }
+        }
+        Ok(mark)
     }
 
     /// How far a member has read a room.
@@ -271,6 +320,7 @@ struct Count<'a> {
     /// Up to here the main timeline is read.
     main: Pos,
     highlights: Vec<Pos>,
+    latest: Latest,
     unread: RoomUnread,
 }
 
@@ -279,7 +329,10 @@ impl Count<'_> {
     async fn main_timeline(&mut self) -> Result<(), RoomError> {
         let (rooms, room, main) = (self.rooms, self.room, self.main);
         let before = rooms.counters(room, main).await?;
-        let now = rooms.counters(room, self.query.upto).await?;
+        let now = match self.latest.counters(self.query.upto) {
+            Some(counters) => counters,
+            None => rooms.counters(room, self.query.upto).await?,
+        };
         let mentions: Vec<_> = self.highlights.iter().filter(|pos| **pos > main).collect();
         let keys: Vec<_> = mentions.iter().map(|pos| (room, **pos)).collect();
         let rows = rooms.store().multi_get::<Timeline>(&keys).await?;
@@ -295,6 +348,9 @@ impl Count<'_> {
 
     /// Events that were counted and are redacted do not count any more. Returns where they are.
     async fn take_redacted(&mut self) -> Result<HashSet<Pos>, RoomError> {
+        if !self.latest.redactions_after(self.main) {
+            return Ok(HashSet::new());
+        }
         let (from, to) = (
             (self.room, self.main.next()),
             (self.room, self.query.upto.next()),
@@ -410,3 +466,6 @@ fn thread_root(event: &Event) -> Option<OwnedEventId> {
     let relation = event.relation()?;
     (relation.kind() == Kind::Thread).then_some(relation.event_id)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,12 +27,13 @@ impl Append<'_> {
         ))
     }
 
-    /// Highlight rows for those mentioned who are here to see it.
+    /// Highlight rows for those mentioned who are here to see it. Returns whether there are any.
     pub(super) async fn stage_highlights(
         &mut self,
         class: &Class,
         pos: Pos,
-    ) -> Result<(), RoomError> {
+    ) -> Result<bool, RoomError> {
+        let mut any = false;
         for user_id in &class.mentions {
             if self.rooms.is_local(user_id)
                 && self.membership(user_id).await? == Some(Membership::Join)
@@ -46,9 +47,10 @@ impl Append<'_> {
                 self.commit
                     .batch
                     .put::<Highlights>(&(user, self.room.nid, pos), &());
+                any = true;
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     /// Whoever speaks has read: the main timeline, if they speak there. What is in threads counts from when they join.
