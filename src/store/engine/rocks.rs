@@ -28,6 +28,22 @@ const LOG_BYTES: u64 = 32 << 20;
 /// Read at a time by who reads everything: large enough that a disk streams, small beside the cache.
 const SWEEP_BYTES: usize = MIB;
 
+/// The first level below the newest files holds a tenth of this up to this; each further one ten times more. A quarter of a
+/// gigabyte, RocksDB's own figure, is more than many servers have: all of it would be written again whenever four new files
+/// are merged (measured: `docs/performance.md`).
+const LEVEL_BYTES: u64 = 32 << 20;
+
+/// How large files of that level may be; those of each level below twice as large, so that large databases do not have too
+/// many. A merge leaves alone the files that it does not touch.
+const FILE_BYTES: u64 = 8 << 20;
+const FILE_GROWTH: i32 = 2;
+
+/// How the lowest level of events is compressed. They resemble each other: a dictionary pays where single blocks are too short
+/// to learn from. It is trained on a megabyte of a file's first four: without that bound a whole file waits in memory. The crate
+/// has no call for it, so all of it is in RocksDB's own form.
+const EVENTS_AT_REST: &str = "bottommost_compression=kZSTD;bottommost_compression_opts={enabled=true;level=3;\
+    max_dict_bytes=16384;zstd_max_train_bytes=1048576;max_dict_buffer_bytes=4194304}";
+
 /// Bits for each key in a filter: one look-up in a hundred for a missing key reads a block in vain.
 const FILTER_BITS: f64 = 10.0;
 
@@ -69,11 +85,12 @@ impl Rocks {
         let path = &options.path;
         let cache = Cache::new_hyper_clock_cache(options.cache_bytes, 0);
         let general = general_options(options.cache_bytes, &cache);
-        let mut families: Vec<_> = Family::ALL
-            .map(|family| {
-                ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache))
-            })
-            .into();
+        let mut families = Vec::with_capacity(Family::ALL.len());
+        for family in Family::ALL {
+            let of_family = family_options(family, &cache)
+                .map_err(|error| failed(path, error.into_string()))?;
+            families.push(ColumnFamilyDescriptor::new(family.name(), of_family));
+        }
         let found = Database::list_cf(&general, path).unwrap_or_default();
         // A start that was cut off may have left the default family alone; ours come after it, meta first.
         let has = |wanted: &str| found.iter().any(|name| name == wanted);
@@ -317,13 +334,13 @@ fn general_options(cache_bytes: usize, cache: &Cache) -> Options {
     options
 }
 
-fn family_options(family: Family, cache: &Cache) -> Options {
+fn family_options(family: Family, cache: &Cache) -> Result<Options, rocksdb::Error> {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    // Bloom filters where files live briefly, the smaller ribbon filters below.
-    table.set_hybrid_ribbon_filter(FILTER_BITS, 1);
+    // Ribbon filters are a third smaller, and to make one took 40 bytes of memory a key and a quarter of a merge's time.
+    table.set_bloom_filter(FILTER_BITS, false);
     table.set_optimize_filters_for_memory(true);
 
     let mut options = Options::default();
@@ -331,16 +348,18 @@ fn family_options(family: Family, cache: &Cache) -> Options {
     options.set_arena_block_size(128 * KIB);
     options.set_write_buffer_size(4 * MIB);
     options.set_level_compaction_dynamic_level_bytes(true);
+    options.set_max_bytes_for_level_base(LEVEL_BYTES);
+    options.set_target_file_size_base(FILE_BYTES);
+    options.set_target_file_size_multiplier(FILE_GROWTH);
     match family {
         Family::Meta => {
             options.set_compression_type(DBCompressionType::None);
         }
         Family::Events => {
             options.set_write_buffer_size(8 * MIB);
-            // Events resemble each other: a dictionary pays where single blocks are too short to learn from.
-            options.set_compression_type(DBCompressionType::Zstd);
-            options.set_compression_options(-14, 3, 0, c_int(16 * KIB));
-            options.set_zstd_max_train_bytes(c_int(MIB));
+            // What passes through the levels above is soon compressed again.
+            options.set_compression_type(DBCompressionType::Lz4);
+            options = options.get_options_from_string(EVENTS_AT_REST)?;
             table.set_block_size(16 * KIB);
         }
         Family::Index | Family::Timeline | Family::State | Family::Users | Family::Feeds => {
@@ -349,11 +368,7 @@ fn family_options(family: Family, cache: &Cache) -> Options {
         }
     }
     options.set_block_based_table_factory(&table);
-    options
-}
-
-fn c_int(bytes: usize) -> i32 {
-    i32::try_from(bytes).unwrap_or(i32::MAX)
+    Ok(options)
 }
 
 #[cfg(test)]

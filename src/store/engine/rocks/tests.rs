@@ -31,6 +31,36 @@ fn a_flush_leaves_nothing_to_replay() {
 }
 
 #[test]
+fn dictionaries_are_trained_on_little() {
+    let directory = tempfile::tempdir().unwrap();
+    let _rocks = Rocks::open(&small(directory.path())).unwrap();
+    // RocksDB writes down what it understood.
+    let written = std::fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().contains("OPTIONS-"))
+        .unwrap();
+    let written = std::fs::read_to_string(written).unwrap();
+    let events = written
+        .split("[CFOptions")
+        .find(|section| section.starts_with(" \"events\""))
+        .unwrap();
+    let at_rest = events
+        .lines()
+        .find(|line| line.contains("bottommost_compression_opts="))
+        .unwrap();
+    for option in [
+        "enabled=true",
+        "level=3",
+        "max_dict_bytes=16384",
+        "max_dict_buffer_bytes=4194304",
+    ] {
+        assert!(at_rest.contains(option), "{option}: {at_rest}");
+    }
+    assert!(events.contains("bottommost_compression=kZSTD"));
+}
+
+#[test]
 fn another_programs_database_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let mut options = Options::default();
