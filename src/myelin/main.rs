@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use mimalloc::MiMalloc;
+use tikv_jemallocator::Jemalloc;
 
-/// glibc's allocator slows down as the heap grows: a sync with 5,000 rooms cost twice that with 100
-/// (docs/decisions/allocator.md).
+/// For RocksDB's C++, too: glibc's allocator slows down as the heap grows, and keeps what it was given
+/// (docs/decisions/allocator.md). `.cargo/config.toml` has its options.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     match myelin::run(myelin::CommandLine::parse()) {

@@ -9,10 +9,10 @@ use crate::{
 
 /// The variables for every call of cargo; finds or makes what they point to. Variables that are set already win.
 pub(crate) fn settings() -> Result<Settings, String> {
-    for (program, package) in [("cc", "gcc"), ("c++", "g++")] {
+    for (program, package) in [("cc", "gcc"), ("c++", "g++"), ("make", "make")] {
         if answer(program, &["--version"]).is_none() {
             return Err(format!(
-                "A C and C++ compiler is needed, and `{program}` is not there: install {package}."
+                "A C and C++ compiler and make are needed, and `{program}` is not there: install {package}."
             ));
         }
     }
