@@ -22,7 +22,7 @@ mod services;
 
 pub use error::Error;
 pub use extract::{ActiveSender, ActiveSession, EvenLocked, Sender, Session};
-pub use services::Services;
+pub use services::{AllServices, Services};
 
 /// Every endpoint, without the frame.
 pub fn endpoints() -> Router<Services> {

@@ -1,6 +1,6 @@
 //! What handlers may ask for: each service by its own type, through `State<…>`.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use ::rooms::{Delayed, Rooms, Typing, Watch};
 use administration::Administration;
@@ -17,9 +17,12 @@ use tls::Certificates;
 use traces::TraceFigures;
 use users::Users;
 
-/// Every service. `myelin` builds it; cheap to clone.
+/// Every service; each request has its own, which costs one counter and not one for each service.
 #[derive(Clone)]
-pub struct Services {
+pub struct Services(Arc<AllServices>);
+
+/// What [`Services`] are. `myelin` builds them.
+pub struct AllServices {
     /// The options.
     pub config: Arc<Config>,
     /// Clock, dice and tasks.
@@ -56,6 +59,20 @@ pub struct Services {
     pub search: Search,
     /// What is told to whom.
     pub sync: Engine,
+}
+
+impl From<AllServices> for Services {
+    fn from(all: AllServices) -> Self {
+        Self(Arc::new(all))
+    }
+}
+
+impl Deref for Services {
+    type Target = AllServices;
+
+    fn deref(&self) -> &AllServices {
+        &self.0
+    }
 }
 
 impl FromRef<Services> for Arc<Config> {

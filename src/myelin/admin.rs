@@ -11,6 +11,7 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use http_layer::Peer;
 use tower::ServiceExt;
+use traces::TraceFigures;
 
 use crate::{data_dir::DataDir, giving_back::GivingBack, opening::Opened, router};
 
@@ -60,7 +61,7 @@ async fn here(command: Admin, config: Config) -> Result<Result<(), AskError>, Bo
     }
     let host = Host::system();
     let _giving_back = GivingBack::of(&config.data_dir);
-    let opened = Opened::new(config, &host).await?;
+    let opened = Opened::new(config, &host, TraceFigures::default()).await?;
     let local = Local(router(opened.services));
     let done = command.run(&local, host).await;
     opened.trigger.start();

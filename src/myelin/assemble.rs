@@ -4,7 +4,7 @@ use std::{any::Any, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use administration::Administration;
 use axum::Router;
-use client_server_api::Services;
+use client_server_api::{AllServices, Services};
 use config::Config;
 use encryption::{DeviceName, DevicesFuture, Encryption};
 use host::{Host, Shutdown};
@@ -36,7 +36,7 @@ pub enum AssembleError {
     Media(#[from] media::OpenError),
 }
 
-/// The services over `store`, ready for the first request.
+/// The services over `store`, ready for the first request; `traces` counts what becomes of spans.
 ///
 /// # Errors
 /// Options that cannot be used, such as a key that is none.
@@ -46,6 +46,7 @@ pub fn assemble(
     store: Store,
     signer: Signer,
     shutdown: Shutdown,
+    traces: TraceFigures,
 ) -> Result<Services, AssembleError> {
     let media_store = store.clone();
     let users = Users::new(store.clone(), host.clone(), &config)?;
@@ -123,10 +124,10 @@ pub fn assemble(
         config.server_notices.clone(),
     );
     host.spawn("tasks", administration.clone().run(shutdown.clone()));
-    Ok(Services {
+    let all = AllServices {
         http: HttpFigures::default(),
         certificates: Arc::default(),
-        traces: TraceFigures::default(),
+        traces,
         limits: RateLimits::new(&config.rate_limits, host.clone()),
         config: Arc::new(config),
         host,
@@ -142,7 +143,8 @@ pub fn assemble(
         push,
         search,
         sync,
-    })
+    };
+    Ok(all.into())
 }
 
 /// Tells the services, before the first request, what administrators had decided before the server stopped.

@@ -6,6 +6,7 @@ use client_server_api::Services;
 use config::{Config, Durability};
 use host::{Host, Shutdown, ShutdownTrigger};
 use store::{Store, StoreOptions};
+use traces::TraceFigures;
 
 use crate::{assemble, data_dir::DataDir, recall};
 
@@ -21,7 +22,11 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// Opens the data directory, which no other process may have open, and plugs the parts together.
-    pub(crate) async fn new(config: Config, host: &Host) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn new(
+        config: Config,
+        host: &Host,
+        traces: TraceFigures,
+    ) -> Result<Self, Box<dyn Error>> {
         let data = DataDir::open(&config.data_dir)?;
         // The database first: whoever holds its lock owns the directory.
         let options = store_options(&config, &data);
@@ -36,6 +41,7 @@ impl Opened {
             store.clone(),
             signer,
             shutdown.clone(),
+            traces,
         )?;
         recall(&services).await?;
         Ok(Self {

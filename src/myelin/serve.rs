@@ -36,7 +36,8 @@ pub(crate) fn serve(config: Config) -> Result<(), Box<dyn Error>> {
         runtime.worker_threads(config.worker_threads);
     }
     let runtime = runtime.enable_all().thread_name("myelin").build()?;
-    let seeing = (log, traces.as_ref().map(Traces::figures));
+    let figures = traces.as_ref().map(Traces::figures);
+    let seeing = (log, figures.unwrap_or_default());
     let ended = runtime.block_on(run(config, inherited, seeing));
     // Nothing that makes spans runs any more.
     if let Some(traces) = &traces {
@@ -48,19 +49,18 @@ pub(crate) fn serve(config: Config) -> Result<(), Box<dyn Error>> {
 async fn run(
     config: Config,
     inherited: Inherited,
-    (log, traces): (Arc<dyn LogFilter>, Option<TraceFigures>),
+    (log, traces): (Arc<dyn LogFilter>, TraceFigures),
 ) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let host = Host::system();
     let Opened {
         data,
         store,
-        mut services,
+        services,
         trigger,
         shutdown,
-    } = Opened::new(config, &host).await?;
+    } = Opened::new(config, &host, traces).await?;
     services.administration.change_log_by(log);
-    services.traces = traces.unwrap_or_default();
     let config = Arc::clone(&services.config);
     let mut listeners = listeners(&services, inherited).await?;
     let token = services.users.bootstrap_token().await?;

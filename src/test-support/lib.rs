@@ -23,6 +23,7 @@ use room_versions::Signer;
 use ruma::ServerName;
 use store::{MemoryDisk, Store, StoreOptions};
 use tempfile::TempDir;
+use traces::TraceFigures;
 
 pub use client::Client;
 pub use reply::Reply;
@@ -101,8 +102,15 @@ impl TestServer {
             .expect("a store in memory opens");
         let signer = signer(&config.server_name);
         let (shutdown, waiting) = Shutdown::new();
-        let services = myelin::assemble(config.clone(), host, store, signer, waiting)
-            .expect("the options of the test can be used");
+        let services = myelin::assemble(
+            config.clone(),
+            host,
+            store,
+            signer,
+            waiting,
+            TraceFigures::default(),
+        )
+        .expect("the options of the test can be used");
         myelin::recall(&services)
             .await
             .expect("a store in memory is read");

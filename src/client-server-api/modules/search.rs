@@ -25,7 +25,7 @@ use serde_json::value::RawValue;
 use users::Users;
 
 use crate::{
-    Error, Services, Session,
+    AllServices, Error, Services, Session,
     event_writer::EventWriter,
     events::getting_events::{count, token},
 };
@@ -115,14 +115,14 @@ pub async fn search(
     Session(session): Session,
     MatrixRequest(request): MatrixRequest<Request>,
 ) -> Result<Response, Error> {
-    let Services {
+    let AllServices {
         search,
         rooms,
         users,
         host,
         limits,
         ..
-    } = &services;
+    } = &*services;
     limits.check(Class::Search, &session.user_id)?;
     let mut search_categories = Categories::default();
     if let Some(criteria) = &request.search_categories.room_events {
