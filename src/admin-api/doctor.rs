@@ -159,7 +159,11 @@ async fn arrived(
     if pauses.pause_ms == 0 {
         return json(StatusCode::OK, &told);
     }
-    in_two_halves(&told.to_string(), pauses.pause_ms, services.shutdown.clone())
+    in_two_halves(
+        &told.to_string(),
+        pauses.pause_ms,
+        services.shutdown.clone(),
+    )
 }
 
 /// Names in lower case with their values, in order.
