@@ -1,6 +1,6 @@
 //! The sockets that `myelin serve` listens on, and the certificate behind those with TLS.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{error::Error, io, pin::Pin, sync::Arc, time::Duration};
 
 use acme::{AcmeError, Directory, Keeper, Kept, Order};
 use client_server_api::Services;
@@ -51,7 +51,7 @@ pub(crate) async fn listeners(
             Socket::Unix(socket) => Listener::from_unix(socket)?,
         });
     }
-    let Some(acceptor) = acceptor else {
+    let Some((acceptor, keeping)) = acceptor else {
         return if inherited.https.is_empty() {
             Ok(listeners)
         } else {
@@ -68,6 +68,8 @@ pub(crate) async fn listeners(
     for socket in inherited.https {
         listeners.push(Listener::from_tcp(socket, Some(acceptor.clone()))?);
     }
+    // Not before: an authority comes to look as soon as it is asked.
+    services.host.spawn("certificate", keeping);
     Ok(listeners)
 }
 
@@ -75,34 +77,37 @@ fn opened(listen: &Listen, listener: io::Result<Listener>) -> Result<Listener, S
     listener.map_err(|error| format!("cannot listen on {listen}: {error}"))
 }
 
-/// What shows the certificate of the options; none if there is to be none.
+/// Keeps the certificate in force.
+type Keeping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What shows the certificate of the options, and what keeps it, for when somebody listens; none if there is to be none.
 async fn acceptor(
     services: &Services,
     hangups: Arc<Notify>,
-) -> Result<Option<Acceptor>, Box<dyn Error>> {
+) -> Result<Option<(Acceptor, Keeping)>, Box<dyn Error>> {
     let tls = &services.config.tls;
-    if let (Some(certificate), Some(key)) = (&tls.certificate_file, &tls.key_file) {
+    let keeping = if let (Some(certificate), Some(key)) = (&tls.certificate_file, &tls.key_file) {
         let files = Files {
             certificate: certificate.clone(),
             key: key.clone(),
         };
-        from_files(services, files, hangups).await?;
+        from_files(services, files, hangups).await?
     } else if tls.has_acme() {
-        by_acme(services, hangups)?;
+        by_acme(services, hangups)?
     } else {
         return Ok(None);
-    }
+    };
     let timeout = Duration::from_millis(services.config.limits.handshake_timeout_ms);
     let certificates = Arc::clone(&services.certificates);
-    Ok(Some(Acceptor::new(certificates, timeout)?))
+    Ok(Some((Acceptor::new(certificates, timeout)?, keeping)))
 }
 
-/// Shows the certificate of the files, and goes on reading them.
+/// Shows the certificate of the files; what it gives goes on reading them.
 async fn from_files(
     services: &Services,
     files: Files,
     hangups: Arc<Notify>,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<Keeping, Box<dyn Error>> {
     let opened = files.open().await;
     let (certificate, watched) =
         opened.map_err(|error| format!("`tls.certificate_file` and `tls.key_file`: {error}"))?;
@@ -113,12 +118,11 @@ async fn from_files(
     certificates.replace(&certificate);
     let shutdown = services.shutdown.clone();
     let watching = watched.watch(certificates, CERTIFICATE_PERIOD, hangups, shutdown);
-    services.host.spawn("certificate", watching);
-    Ok(())
+    Ok(Box::pin(watching))
 }
 
-/// Shows the certificate that an authority has issued, and goes on asking for new ones.
-fn by_acme(services: &Services, hangups: Arc<Notify>) -> Result<(), AcmeError> {
+/// Shows the certificate that an authority has issued; what it gives goes on asking for new ones.
+fn by_acme(services: &Services, hangups: Arc<Notify>) -> Result<Keeping, AcmeError> {
     let (tls, host) = (&services.config.tls, services.host.clone());
     let kept = Kept::of(&services.config.data_dir);
     let roots = tls.acme_ca_file.as_deref();
@@ -128,12 +132,8 @@ fn by_acme(services: &Services, hangups: Arc<Notify>) -> Result<(), AcmeError> {
         domains: tls.acme_domains.clone(),
     };
     let certificates = Arc::clone(&services.certificates);
-    let keeper = Keeper::open(order, authority, kept, certificates, host.clone());
-    host.spawn(
-        "certificate",
-        keeper.run(hangups, services.shutdown.clone()),
-    );
-    Ok(())
+    let keeper = Keeper::open(order, authority, kept, certificates, host);
+    Ok(Box::pin(keeper.run(hangups, services.shutdown.clone())))
 }
 
 /// Tells of each SIGHUP, which from now on does not end the process.
